@@ -66,5 +66,7 @@ def _unchecked(examined: Examined) -> list[str]:
             profile = str(profile_of(place))
             # As the file has it: `~` is another directory on the target machine.
             file = raw["profiles"][profile]["identity"]["clientConfigPath"]
-            missing.append(f"{profile_place(profile)}: {shown_path(file)} is not on this machine")
+            reason = mistake.cause.rpartition(": ")[2]
+            what = "is not" if reason == "no such file" else f"cannot be used ({reason})"
+            missing.append(f"{profile_place(profile)}: {shown_path(file)} {what} on this machine")
     return [*(f"{place}: depends on {', '.join(names)}" for place, names in variables.items()), *missing]

@@ -21,6 +21,7 @@ from ..core.checks import join
 from ..core.display import in_message
 from ..core.errors import ConfigError, Mistake
 from ..system import files
+from ..system.json_file import NO_NUMBER
 from . import kinds, mistake_words, unfilled
 
 T = TypeVar("T", bound=Strict)
@@ -95,6 +96,8 @@ class Decoder:
 
     def _value(self, value: Any, info: inspect.Type, path: str) -> Any:
         """Return the value checked and expanded, or UNSET where it cannot be read. `info` carries the marks."""
+        if value is NO_NUMBER:
+            return UNSET
         members = kinds.members(info)
         kind = next((item for item in members if kinds.fits(value, item)), None)
         if isinstance(value, dict) and isinstance(kind, inspect.StructType):

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..system import files
-from ..system.json_file import read_object
+from ..system.json_file import examine_object, read_object
 
 DEFAULT_PATH = Path("/etc/idaas-sidecar/config.json")
 
@@ -28,10 +28,23 @@ def find(path: str | None, environ: Mapping[str, str], default_path: str) -> str
 
 def read(path: str) -> dict[str, Any]:
     """Return the object of the configuration file. Raises ConfigError, also if it is the IDaaS SDK's file."""
+    raw, mistakes = examine(path)
+    if mistakes:
+        raise ConfigError.of(mistakes)
+    return raw
+
+
+def examine(path: str) -> tuple[dict[str, Any], list[Mistake]]:
+    """
+    Return the object of the configuration file, and the mistakes of its form.
+
+    Raises ConfigError where no object can be read, and if it is the IDaaS SDK's file.
+    """
     raw: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
     failure: ConfigError | None = None
     try:
-        raw = read_object(path)
+        raw, mistakes = examine_object(path)
     except ConfigError as error:
         failure = error
     if _is_sdk_file(raw, path):
@@ -43,11 +56,11 @@ def read(path: str) -> dict[str, Any]:
         )
     if failure is not None:
         raise failure
-    return raw
+    return raw, mistakes
 
 
 def _is_sdk_file(raw: dict[str, Any], path: str) -> bool:
-    """Return whether a file has the keys of the SDK's file. `raw` is empty for a file with comments."""
+    """Return whether a file has the keys of the SDK's file. `raw` is empty for a file with line breaks in strings."""
     try:
         keys = (raw or read_object(path, tolerant=True)).keys()
     except ConfigError:

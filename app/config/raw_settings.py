@@ -45,7 +45,8 @@ def _read_environment(draft: Draft, environ: Mapping[str, str], default_path: st
 
 def _read_file(draft: Draft, environ: Mapping[str, str]) -> None:
     draft.files.append(draft.origin)
-    raw = locate.read(draft.origin)
+    raw, mistakes = locate.examine(draft.origin)
+    draft.findings.add(mistakes)
     decoder = Decoder(
         draft.origin, environ, variables=True, lenient=_minor(raw, draft, environ) > MINOR, trace=draft.trace
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from ..core import proxies
 from ..core.arns import account_of, unusual_account
@@ -12,7 +13,7 @@ from ..core.display import displayed
 from ..core.errors import Mistake
 from ..core.no_proxy import unread_entries
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
-from ..exchange.regions import misspelt
+from ..exchange.regions import misspelt, region_of
 from ..exchange.settings import PROVIDER_MANAGED, DeveloperApiExchange, StsExchange
 from ..identity import identities
 from ..identity.idaas import IdaasIdentity
@@ -56,7 +57,7 @@ def warnings(
     yield from _exposed(settings.cache.key_file, "cache.keyFile")
     if settings.access.unsafe_bind:
         yield Mistake("access.unsafeBind: credentials may be served on addresses that other machines reach", DRAWBACK)
-    yield from _white_space(settings)
+    yield from _single_values(settings)
     yield from _no_proxy(settings, environ)
 
 
@@ -94,12 +95,14 @@ def _identity(identity: Identity, place: str) -> Iterator[Mistake]:
         )
 
 
-def _white_space(settings: Settings) -> Iterator[Mistake]:
-    """Yield the values that begin or end with white space: a variable has it from a file with a line end."""
+def _single_values(settings: Settings) -> Iterator[Mistake]:
+    """Yield the warnings about values of any section: white space at an end, and a misspelt region in an endpoint."""
     for key, value in leaves(settings):
         if isinstance(value, str) and value != value.strip():
-            cure = "remove it, also from a variable's value"
+            cure = "remove it, also from a variable's value"  # a variable has it from a file with a line end
             yield Mistake(f"{key}: white space at an end of the value", DRAWBACK, cure)
+        if key.endswith(("ndpoint", "ndpoints")):
+            yield from _regional(value, key)
 
 
 def _exposed(path: str | None, place: str) -> Iterator[Mistake]:
@@ -115,6 +118,13 @@ def _region(region: str | None, place: str) -> Iterator[Mistake]:
     if meant is not None:
         cause = f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
         yield Mistake(cause, DRAWBACK, f"write {meant} into {place}; a region newer than this version needs no change")
+
+
+def _regional(value: Any, place: str) -> Iterator[Mistake]:
+    """Yield a warning for each endpoint of Alibaba Cloud whose region is misspelt. `value`: one endpoint, or a list."""
+    for index, endpoint in enumerate(value if isinstance(value, list) else [value]):
+        region = region_of(endpoint) if isinstance(endpoint, str) else None
+        yield from _region(region, f"{place}[{index}]" if isinstance(value, list) else place)
 
 
 def _account(arn: str, place: str) -> Iterator[Mistake]:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.base import PROOF, Strict
-from ..identity.command import CommandIdentity
-from ..identity.identities import implied_files, parts
+from ..identity.identities import implied_files
 from .settings import PathToken, Settings
 
 
@@ -44,12 +43,8 @@ def watched_files(settings: Settings, read: Iterable[str], environ: Mapping[str,
 
 def needed_files(settings: Settings, read: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
     """Return the files without which `settings` cannot be used. `read`: the files that contained the settings."""
-    others = [settings.cache.key_file] if settings.cache.key_file else []
-    for profile in settings.profiles.values():
-        for part, _ in parts(profile.identity, ""):
-            if isinstance(part, CommandIdentity):
-                others.append(part.command[0])
-    return watched_files(settings, read, environ).all() | {_absolute(name) for name in others}
+    key_file = settings.cache.key_file
+    return watched_files(settings, read, environ).all() | ({_absolute(key_file)} if key_file else set())
 
 
 def named_files(value: Any) -> Iterator[tuple[str, str]]:

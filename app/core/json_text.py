@@ -7,6 +7,7 @@ import re
 
 TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 MOST_LEVELS = 100
@@ -21,14 +22,14 @@ class TooDeep(ValueError):
         super().__init__("nested too deeply")
 
 
-def json_value(text: str | bytes, *, strict: bool = True) -> Any:
+def json_value(text: str | bytes, *, strict: bool = True, constant: Callable[[str], Any] | None = None) -> Any:
     """
     Return the value of a JSON text. Raises json.JSONDecodeError, TooDeep, or ValueError for a number that is too long.
 
-    `strict`: control characters in strings are errors.
+    `strict`: control characters in strings are errors. `constant` returns the value for NaN and Infinity.
     """
     try:
-        value = json.loads(text, strict=strict)
+        value = json.loads(text, strict=strict, parse_constant=constant)
     except RecursionError:
         raise TooDeep from None
     level, levels = [value], 0
@@ -38,6 +39,12 @@ def json_value(text: str | bytes, *, strict: bool = True) -> Any:
             raise TooDeep
         level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
     return value
+
+
+def json_kind(value: Any) -> str:
+    """Return the kind of a JSON value that is no object, for a message: `a JSON list`."""
+    names = {list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+    return f"a JSON {names.get(type(value), 'null')}"
 
 
 def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -> str:

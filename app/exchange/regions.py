@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..core.text import similar
 
 REGIONS = frozenset(
@@ -26,3 +28,12 @@ def misspelt(region: str) -> str | None:
     if region in REGIONS or region.rstrip("0123456789") in {known.rstrip("0123456789") for known in REGIONS}:
         return None
     return similar(region.strip().lower(), sorted(REGIONS), 0.75)
+
+
+_HOST = re.compile(r"(?:https?://)?[a-z0-9-]+\.([a-z0-9-]+)\.aliyuncs\.com(?![a-z0-9.-])", re.IGNORECASE)
+
+
+def region_of(endpoint: str) -> str | None:
+    """Return the region in the host of a regional endpoint, such as `sts.<region>.aliyuncs.com`; None without one."""
+    found = _HOST.match(endpoint)
+    return found[1].lower() if found is not None else None

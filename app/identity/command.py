@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import re
@@ -16,12 +17,12 @@ from msgspec import Meta, field
 from ..core.base import HIDDEN, Expanded, Strict
 from ..core.checks import Check, fails
 from ..core.display import looks_random
-from ..core.errors import ConfigError, Mistake, Reason, Refused, SidecarError, Unreachable
+from ..core.errors import ConfigError, Mistake, NotThereYet, Reason, Refused, SidecarError, Unreachable
 from ..core.json_text import TooDeep
 from ..core.record import Record
 from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
-from ..system import child_process
+from ..system import child_process, files
 from ..system.bounded_pipe import BoundedPipe
 from ..system.child_process import ChildProcess
 from ..system.child_reaper import ChildReaper
@@ -61,6 +62,9 @@ environment.
 """
 
 LOCALE = "LC_"
+
+_PASSING = frozenset({errno.ETXTBSY, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Why the system does not start a command at the moment: it is being written, or a limit is reached."""
 
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 
@@ -111,9 +115,10 @@ class Command(Record, frozen=True):
 
     async def token(self) -> Token:
         """
-        Return the token. Raises ConfigError if the command cannot be started, Refused for an `error`, else Unreachable.
+        Return the token. Raises Refused for an `error`, and Unreachable without a usable output.
 
-        `cloud_message` of the error is the last line of the standard error.
+        Raises ConfigError if the command cannot be started, and NotThereYet if it does not exist. `cloud_message` of
+        the error is the last line of the standard error.
         """
         status, output, said = await self._run()
         try:
@@ -195,9 +200,18 @@ class Command(Record, frozen=True):
         except Stalled as error:
             raise Unreachable(f"{self.place}: {self.argv[0]}: {error}", error_code="IDS-601") from None
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not a command"
-            why = await self._unusable() or Reason(f"{self.argv[0]}: cannot be started: {reason}")
-            raise ConfigError(why.at(self.place), error_code="IDS-123") from None
+            raise (await self._failure(error)).at(self.place) from None
+
+    async def _failure(self, error: OSError | ValueError) -> SidecarError:
+        """Return the error of a command that the system does not start."""
+        number = error.errno if isinstance(error, OSError) else None
+        cause = f"{self.argv[0]}: cannot be started: {os.strerror(number) if number else 'not a command'}"
+        if number in _PASSING:
+            return Unreachable(cause, error_code="IDS-123")
+        why = await self._unusable()
+        if why is None and number == errno.ENOENT:
+            return NotThereYet(cause, error_code="IDS-123")
+        return ConfigError(why or Reason(cause), error_code="IDS-123")
 
     async def _unusable(self) -> Reason | None:
         """Return why the command's interpreter keeps it from starting, or None."""
@@ -244,12 +258,14 @@ def checks(identity: CommandIdentity, place: str) -> Iterator[Check]:
 
 def check_executable(path: str, place: str) -> None:
     """
-    Raise ConfigError unless the file exists and this user may execute it.
+    Raise ConfigError unless this user may execute the file, and NotThereYet if it does not exist.
 
     Its interpreter is not looked at: on a file system that hangs it would stop the check of the whole configuration.
     """
+    if not files.exists(path):
+        raise NotThereYet(f"{place}: {path}: no such file", error_code="IDS-123")
     if not os.path.isfile(path):
-        raise ConfigError(f"{place}: {path}: no such file", error_code="IDS-123")
+        raise ConfigError(f"{place}: {path}: not a file", error_code="IDS-123")
     if not os.access(path, os.X_OK):
         raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})", error_code="IDS-123")
 

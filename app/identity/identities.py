@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..core import proxies
+from ..core.base import READ_LATER
 from ..core.checks import Check, check
 from ..core.connection import Connection, HttpConfiguration
 from . import command, idaas, oidc_client, token_file
@@ -86,8 +87,10 @@ def token_checks(identity: Identity, place: str, environ: Mapping[str, str]) -> 
 
 
 def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield path and FILE mark of files that the identity reads, but that no key names directly."""
+    """Yield path and FILE mark of files that the identity needs, but that no key of a file's name names."""
     for part, _ in parts(identity, ""):
+        if isinstance(part, CommandIdentity):
+            yield part.command[0], READ_LATER
         found = method_of(part, "")
         if found is not None:
             yield from found[0].implied_files(environ)

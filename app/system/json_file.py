@@ -18,6 +18,9 @@ LARGEST = 1_048_576
 MOST_MISTAKES = 50
 """The most lines of one message. A file with more mistakes is probably not a configuration."""
 
+NO_NUMBER = object()
+"""The value of NaN and Infinity, which are a mistake of their own."""
+
 _INVALID = "IDS-103"
 """The stable code of a file that is not a JSON object."""
 
@@ -42,11 +45,23 @@ def read_object(path: str, *, secret: bool = False, tolerant: bool = False) -> d
     `secret`: the file must be private. `tolerant`: comments, line breaks within strings, and a comma after the last
     member are accepted.
     """
+    return parse_object(_content(path, secret=secret), path, tolerant=tolerant)
+
+
+def examine_object(path: str) -> tuple[dict[str, Any], list[Mistake]]:
+    """
+    Return the file's JSON object, and the mistakes of its form, such as comments and keys that stand twice.
+
+    Raises ConfigError where no object can be read.
+    """
+    return _parsed(_content(path, secret=False), path, tolerant=False)
+
+
+def _content(path: str, *, secret: bool) -> bytes:
     try:
-        raw = files.read_secret(path, LARGEST) if secret else files.read(path, LARGEST)
+        return files.read_secret(path, LARGEST) if secret else files.read(path, LARGEST)
     except files.Unreadable as why:
         raise ConfigError(why.at(path), error_code="IDS-102") from None
-    return parse_object(raw, path, tolerant=tolerant)
 
 
 def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, Any]:
@@ -55,16 +70,28 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
 
     `tolerant`: see `read_object`.
     """
+    value, mistakes = _parsed(raw, name, tolerant=tolerant)
+    if mistakes:
+        raise ConfigError.of(mistakes)
+    return value
+
+
+def _parsed(raw: bytes, name: str, *, tolerant: bool) -> tuple[dict[str, Any], list[Mistake]]:
+    """Return the object in `raw`, and the mistakes beside it. Of a key that stands twice, the last value counts."""
+    value: Any = None
     mistakes: list[Mistake] = []
+    broken = True
     try:
         text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
         plain = _TOKEN.sub(_blank, text)
         mistakes += islice(_mistakes(text, name, comments=not tolerant), MOST_MISTAKES)
         if not tolerant:
             mistakes += islice(_trailing_commas(plain, name), MOST_MISTAKES)
-        value = json_value(_TRAILING_COMMA.sub(lambda found: found[1] or " ", plain), strict=not tolerant)
+        text = _TRAILING_COMMA.sub(lambda found: found[1] or " ", plain)
+        value = json_value(text, strict=not tolerant, constant=lambda _: NO_NUMBER)
         # An escaped half of a surrogate pair is not a character: a text that contains it cannot be printed or sent.
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+        broken = False
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
@@ -77,11 +104,11 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
         mistakes.append(Mistake(f"{name}: {error}", _INVALID))
     except ValueError:
         mistakes.append(Mistake(f"{name}: not JSON: a number is too long", _INVALID))
-    if mistakes:
+    if not broken and not isinstance(value, dict):
+        mistakes.append(Mistake(f"{name}: must hold one JSON object, {{…}}", _INVALID))
+    if broken or not isinstance(value, dict):
         raise ConfigError.of(mistakes)
-    if not isinstance(value, dict):
-        raise ConfigError(f"{name}: must hold one JSON object, {{…}}", error_code=_INVALID)
-    return value
+    return value, mistakes
 
 
 def _syntax(error: json.JSONDecodeError, name: str) -> Mistake:

@@ -40,7 +40,7 @@ class UpstreamResponse(Record, frozen=True):
         except ValueError:
             raise self._unusable(where, f"{_kind(self.body)} instead of JSON") from None
         if not isinstance(value, dict):
-            raise self._unusable(where, f"a JSON {type(value).__name__} instead of an object")
+            raise self._unusable(where, f"{json_text.json_kind(value)} instead of an object")
         return value
 
     def text(self, where: str) -> str:
@@ -98,6 +98,10 @@ class HttpClient(Post, GetPut, Protocol):
 def _kind(body: bytes) -> str:
     if not body:
         return "an empty body"
-    if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return f"{len(body)} bytes of HTML or XML"
-    return f"{len(body)} bytes that are neither"
+    is_markup = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+    return sized(len(body), "HTML or XML" if is_markup else "another kind")
+
+
+def sized(length: int, kind: str) -> str:
+    """Return words for a body of some kind, such as `33 bytes of HTML or XML`."""
+    return f"{length} byte{'s' if length != 1 else ''} of {kind}"

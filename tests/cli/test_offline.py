@@ -118,6 +118,18 @@ def test_files_of_the_sdk_are_named_with_their_profiles(tmp_path: Path, capsys: 
         assert f"not checked here: profiles.{place}: /none/{file}.json is not on this machine\n" in err
 
 
+def test_file_of_the_sdk_that_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty file of the SDK is not reported as missing: only the target machine has its content."""
+    file = tmp_path / "client-config.json"
+    file.touch()
+    profile = json.loads((ROOT / "config.example.json").read_text())["profiles"]["sdk"]
+    document = configuration(profiles={"a": {**profile, "identity": {"clientConfigPath": str(file)}}})
+    code, _, err = config(capsys, "--offline", "--config", written(tmp_path, document))
+
+    assert code == 0
+    assert f"not checked here: profiles.a: {file} cannot be used (empty) on this machine\n" in err
+
+
 def test_no_file_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that does not exist is one line with its path."""
     code, _, err = config(capsys, "--offline", "--config", str(tmp_path / "none.json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 import re
 from pathlib import Path
@@ -237,3 +238,24 @@ def test_a_profile_keeps_one_place_whatever_its_name(name: str, tmp_path: Path) 
     place = found[0][0]
     below = ["", ".identity.type", ".exchange", ".files[0].format", ".files[0].path"]
     assert sorted(found_place for found_place, _ in found) == sorted(f"{place}{end}" for end in below)
+
+
+def test_mistakes_of_the_form_do_not_hide_others(tmp_path: Path) -> None:
+    """Comments, keys that stand twice, numbers that JSON does not have and last commas are reported with the rest."""
+    text = json.dumps(configuration(shutdown={"drainSeconds": "1"}, prxy="x"), indent=1)
+    text = text[:-2] + ',\n "startup": {"timeoutSeconds": NaN, // 60\n  "gate": "none", "gate": "never"},\n}'
+    path = write_file(tmp_path / "config.json", text)
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), ENVIRON, hostname="h", now=lambda: 0.0)
+    found = [re.sub(r"config\.json:[0-9:]+", "config.json:", line.rpartition("/")[2]) for line in caught.value.mistakes]
+
+    assert [line.partition(";")[0] for line in found] == [
+        "config.json: NaN is not a number of JSON",
+        "config.json: a comment, which JSON does not have",
+        'config.json: the key "gate" appears twice in one object',
+        "config.json: a comma after the last member, which JSON does not allow",
+        "config.json: shutdown.drainSeconds: must be a number, not a string",
+        "config.json: prxy: unknown key",
+        "config.json: startup.gate: 'never' is not known in this version, which accepts credentials, listening, "
+        "timeout",
+    ]

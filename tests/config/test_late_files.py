@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.config.json_schema import schema
 from app.config.loader import examine, load
-from app.core.errors import NotThereYet
-from app.identity.methods.oidc import IdaasOidc
+from app.core.errors import ConfigError, NotThereYet
 
 from ..conftest import ENVIRON, configuration, exchange
 from .configurations import profile, with_authn, with_identity, write_file
@@ -34,6 +32,10 @@ def token_file(path: str) -> dict[str, Any]:
 
 LATE: dict[str, tuple[dict[str, Any], str]] = {
     "token": (configuration(profiles={"default": profile(identity=token_file(NO_FILE))}), "tokenFile"),
+    "OIDC": (
+        with_authn("OIDC", applicationFederatedCredentialName="f", oidcTokenFilePath=NO_FILE),
+        "oidcTokenFilePath",
+    ),
     "subject": (with_identity(tokenExchange={"subject": token_file(NO_FILE)}), "subject.tokenFile"),
     "client_assertion": (with_client("client_assertion", tokenFile=NO_FILE), "clientAuthentication.tokenFile"),
     "client secret": (with_authn(clientSecretFile=NO_FILE), "clientSecretFile"),
@@ -99,7 +101,7 @@ def test_missing_file_is_waited_for(name: str, content: bytes | None, tmp_path: 
     says = f"{key}: {late}: {'no such file' if content is None else 'empty'}"
     assert [line for line in lines if says in line], lines
     # A missing token is never a mistake: only the machine that runs the sidecar has it.
-    assert bool([line for line in found if says in line]) != key.endswith("tokenFile")
+    assert bool([line for line in found if says in line]) != key.endswith(("tokenFile", "oidcTokenFilePath"))
 
 
 def moved(value: Any, path: str) -> Any:
@@ -114,12 +116,30 @@ def examined(path: Path) -> list[tuple[str, str]]:
     return [(place, str(line)) for place, line in examine(str(path), ENVIRON, hostname="h").found]
 
 
-def test_token_of_oidc_is_waited_for(tmp_path: Path) -> None:
-    """The token of authnMethod OIDC is read at a refresh for the first time, which then waits."""
-    method = msgspec.convert({"authnMethod": "OIDC", "oidcTokenFilePath": f"{tmp_path}/late"}, IdaasOidc)
+def test_token_of_oidc_that_a_variable_names_is_waited_for(tmp_path: Path) -> None:
+    """The message names the key of the variable; a variable that is not set ends the start."""
+    keys = {"applicationFederatedCredentialName": "f", "oidcTokenFilePathEnvVarName": "TOKEN_FILE"}
+    config = with_authn("OIDC", **keys)
 
-    with pytest.raises(NotThereYet, match=f"m.oidcTokenFilePath: {tmp_path}/late: no such file"):
-        method.token("m", {})()
+    [line] = waits(config, tmp_path / "config.json", ENVIRON | {"TOKEN_FILE": f"{tmp_path}/late"})
+    assert f"oidcTokenFilePathEnvVarName: {tmp_path}/late: no such file" in line
+    with pytest.raises(ConfigError, match="oidcTokenFilePathEnvVarName: the environment variable TOKEN_FILE is not"):
+        waits(config, tmp_path / "config.json")
+
+
+def test_command_is_waited_for(tmp_path: Path) -> None:
+    """An executable that an init container or an agent installs late is waited for, too."""
+    late = tmp_path / "late"
+    config = configuration(profiles={"default": profile(identity={"type": "command", "command": [str(late)]})})
+
+    [line] = waits(config, tmp_path / "config.json")
+    [(place, mistake)] = examined(tmp_path / "config.json")
+    assert f"command[0]: {late}: no such file; waiting for the program that writes it" in line
+    assert place == "profiles.default.identity.command[0]"
+    assert mistake.endswith(f" {place}: {late}: no such file")
+    late.touch(0o600)
+    with pytest.raises(ConfigError, match="not executable by this user"):
+        waits(config, tmp_path / "config.json")
 
 
 def test_start_waits_for_the_time_of_the_file(tmp_path: Path) -> None:
@@ -171,4 +191,4 @@ def file_keys(node: Any) -> Iterator[str]:
 
 def test_every_file_is_tried() -> None:
     """Each key that names a file is in a test above."""
-    assert set(file_keys(schema())) == {key.rpartition(".")[2] for _, key in LATE.values()} | {"oidcTokenFilePath"}
+    assert set(file_keys(schema())) == {key.rpartition(".")[2] for _, key in LATE.values()}

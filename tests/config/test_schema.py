@@ -69,6 +69,7 @@ def test_example_loads(tmp_path: Path) -> None:
     assert result.settings.profiles["sdk"].exchange.role_session_name == "batch-cart-1"
     assert [warning.partition(":")[0] for warning in result.warnings] == [
         "profiles.reports.identity.tokenFile",
+        "profiles.pod.identity.authnConfiguration.oidcTokenFilePath",
         "profiles.exchanged.identity.tokenExchange.subject.tokenFile",
     ]
 

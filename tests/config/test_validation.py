@@ -335,7 +335,11 @@ def test_comma_behind_the_last_member_is_located(tmp_path: Path) -> None:
         load(str(path), {}, hostname="h", now=lambda: 0.0)
 
     comma = "a comma after the last member, which JSON does not allow; remove the comma"
-    assert str(caught.value).splitlines() == [f"{path}:3:10: {comma}", f"{path}:4:12: {comma}"]
+    *commas, unknown, other, missing = str(caught.value).splitlines()
+    assert commas == [f"{path}:3:10: {comma}", f"{path}:4:12: {comma}"]
+    assert [line.removeprefix(f"{path}: ").partition(";")[0] for line in (unknown, other, missing)] == [
+        *("a: unknown key", "b: unknown key", "profiles: required"),
+    ]
 
 
 def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:

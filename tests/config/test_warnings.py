@@ -68,6 +68,14 @@ WARNINGS = [
         "profiles.default.chain[0].regionId: eu-centrel-1 is not a region that this version knows",
     ),
     (
+        with_exchange(endpoints=["sts.cn-hangzhou.aliyuncs.com", "sts-vpc.cn-hangzou.aliyuncs.com"]),
+        "profiles.default.exchange.endpoints[1]: cn-hangzou is not a region that this version knows; did you mean",
+    ),
+    (
+        with_identity(openApiEndpoint="eiam.cn-hangzou.aliyuncs.com"),
+        "profiles.default.identity.openApiEndpoint: cn-hangzou is not a region that this version knows",
+    ),
+    (
         configuration(profiles={"default": profile(identity=identity(scope="a|b"), exchange=managed_exchange())}),
         "profiles.default.identity.scope: a|b is for another audience than the DeveloperAPI's",
     ),
@@ -90,6 +98,7 @@ ACCEPTED = [
     configuration(server={"ops": None}),
     configuration(proxy="http://user:password@proxy.example.com:8080"),
     configuration(**{"$schema": "https://schemas.example.com/sidecar.json"}),
+    with_exchange(endpoints=["https://sts.cn-hangzhou.aliyuncs.com", "sts.aliyuncs.com", "sts.hangzou.example.com"]),
     with_exchange(policy='{"Version": "1"}'),
     with_exchange(policy={"Version": "1"}),
     *(

@@ -220,7 +220,7 @@ CASES = [
         lambda scenario: command(scenario, 0o600),
         lambda scenario: command(scenario, 0o700),
     ),
-    Case("not JSON", "IDS-103", "config.json:1:", set_text('{"configVersion": "1.0",}'), set_text(None)),
+    Case("not JSON", "IDS-103", "config.json:1:", set_text('{"configVersion": "1.0"]'), set_text(None)),
     Case(
         "another path",
         "IDS-102",

@@ -85,10 +85,10 @@ REPLIES: dict[str, tuple[Callable[[], Reply], str]] = {
         "HTTP 302, a redirect, which is not followed",
     ),
     "HTML": (complete(b"<html>" + CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"), "of HTML or XML"),
-    "wrong type": (complete(CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"), "bytes that are neither"),
+    "wrong type": (complete(CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"), "bytes of another kind"),
     "empty": (complete(b""), "an empty body"),
     "gzip bomb": (complete(BOMB, b"Content-Encoding: gzip"), "an answer compressed with gzip, which was not requested"),
-    "truncated JSON": (complete(b'{"access_token": "' + CANARY), "bytes that are neither"),
+    "truncated JSON": (complete(b'{"access_token": "' + CANARY), "bytes of another kind"),
     "wrong members": (complete(b'{"access_token": {"' + CANARY + b'": 1}, "Credentials": "' + CANARY + b'"}'), ""),
     "not HTTP": (lambda: [CANARY * 100], "does not speak HTTP"),
     "error with a long code": (

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
+
 from ..ports import unused_port
-from .cloud import ENV, QUICK_RETRIES, add_fault, config, emulator_admin, replace_config
+from .cloud import ENV, QUICK_RETRIES, add_fault, config, emulator_admin, replace_config, workload_token
 from .gates import GATES, failed_start
 from .processes import (
     DEADLINE,
@@ -396,6 +398,26 @@ def test_files_that_never_appear(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
     assert "no such file" in start.failed["error"]
     assert start.code == 4
+
+
+def test_command_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A program that an init container or an agent installs after the start prints the token as soon as it exists."""
+    settings = config(cloud)
+    program, draft = tmp_path / "print-token", tmp_path / "draft"
+    settings["profiles"]["default"]["identity"] = {"type": "command", "command": [str(program)]}
+    settings["profiles"]["default"]["exchange"]["oidcProviderArn"] = WORKLOAD_PROVIDER_ARN
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        failed = sidecar.process.event("refresh_failed")
+        draft.write_text(f"#!/bin/sh\necho {workload_token(cloud)}\n")
+        draft.chmod(0o755)
+        draft.rename(program)
+
+        sidecar.process.event("credentials_issued")
+        warned = [line["message"] for line in sidecar.process.events("configuration")]
+
+    assert f"{program}: cannot be started: No such file or directory" in failed["error"]
+    assert failed["permanent"] is False
+    assert [line for line in warned if f"{program}: no such file; waiting for the program that writes it" in line]
 
 
 def of_sdk_file(cloud: EmulatedCloud, path: Path) -> dict[str, Any]:

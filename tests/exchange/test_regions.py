@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.exchange.regions import REGIONS, misspelt
+from app.exchange.regions import REGIONS, misspelt, region_of
 
 # fmt: off
 ENDPOINTS = [
@@ -40,3 +40,24 @@ def test_every_documented_region_is_known() -> None:
 def test_misspelt_name_gets_a_suggestion(name: str, meant: str | None) -> None:
     """A name close to a known one is misspelt; one that differs in its number, or resembles none, may be new."""
     assert misspelt(name) == meant
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region"),
+    [
+        ("sts.cn-hangzou.aliyuncs.com", "cn-hangzou"),
+        ("https://STS-vpc.CN-beijing.aliyuncs.com:443/", "cn-beijing"),
+        ("eiam-developerapi-cn.vpc-proxy.aliyuncs.com", "vpc-proxy"),
+        ("sts.aliyuncs.com", None),
+        ("https://sts.cn-hangzou.aliyuncs.com.example.com", None),
+        ("https://sts.example.com/sts.cn-hangzou.aliyuncs.com", None),
+    ],
+)
+def test_region_of_an_endpoint(endpoint: str, region: str | None) -> None:
+    """The host of a regional endpoint has the region between product and domain; no other host has one."""
+    assert region_of(endpoint) == region
+
+
+def test_hosts_without_a_region_are_not_misspelt() -> None:
+    """The label of a host that is no region resembles none."""
+    assert misspelt("vpc-proxy") is None

@@ -15,7 +15,7 @@ import pytest
 
 from app.config.decode import convert
 from app.core.checks import require
-from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
+from app.core.errors import ConfigError, NotThereYet, Refused, SidecarError, Unreachable
 from app.core.values import Token
 from app.identity import command
 from app.identity.command import Command, CommandIdentity
@@ -317,7 +317,6 @@ async def test_script_without_its_interpreter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (("/nowhere/command",), "/nowhere/command: cannot be started: No such file or directory"),
         (("/dev/null",), "/dev/null: cannot be started: Permission denied"),
         (("/bin/sh", "a\0b"), "/bin/sh: cannot be started: not a command"),
     ],
@@ -329,6 +328,28 @@ async def test_command_that_cannot_be_started(argv: tuple[str, ...], message: st
 
     assert str(caught.value) == f"{PLACE}: {message}"
     assert caught.value.error_code == "IDS-123"
+
+
+async def test_command_that_does_not_exist_yet() -> None:
+    """A command that another program may still install is no configuration error."""
+    with pytest.raises(NotThereYet) as caught:
+        await Command(("/nowhere/command",), 60.0, "access_token", PLACE, lambda: NOW, {}).token()
+
+    assert str(caught.value) == f"{PLACE}: /nowhere/command: cannot be started: No such file or directory"
+    assert (caught.value.error_code, caught.value.permanent) == ("IDS-123", False)
+
+
+async def test_command_that_is_being_written(tmp_path: Path) -> None:
+    """An executable that its installer still writes can be started a moment later."""
+    path = tmp_path / "program"
+    path.write_bytes(await asyncio.to_thread(Path("/bin/true").read_bytes))
+    path.chmod(0o755)
+    source = Command((str(path),), 60.0, "access_token", PLACE, lambda: NOW, {})
+
+    with path.open("ab"), pytest.raises(Unreachable, match=f"^{PLACE}: {path}: cannot be started: Text file busy$"):
+        await source.token()
+    with pytest.raises(Unreachable, match="the command printed 0 bytes"):
+        await source.token()
 
 
 async def test_settings_reach_the_command() -> None:
@@ -377,10 +398,13 @@ def test_executable_is_checked(tmp_path: Path) -> None:
     path.write_text("x")
 
     command.check_executable("/bin/sh", PLACE)
-    for missing in (f"{path}.other", str(tmp_path)):
-        with pytest.raises(ConfigError, match=f"^{PLACE}: {missing}: no such file$") as caught:
-            command.check_executable(missing, PLACE)
-        assert caught.value.error_code == "IDS-123"
+    for unusable, kind, why in (
+        (f"{path}.other", NotThereYet, "no such file"),
+        (str(tmp_path), ConfigError, "not a file"),
+    ):
+        with pytest.raises(kind, match=f"^{PLACE}: {unusable}: {why}$") as failed:
+            command.check_executable(unusable, PLACE)
+        assert failed.value.error_code == "IDS-123"
     with pytest.raises(
         ConfigError, match=rf"^{PLACE}: {path}: not executable by this user \(uid {os.getuid()}\)$"
     ) as caught:

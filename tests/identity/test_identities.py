@@ -254,13 +254,14 @@ def test_urls_of_an_identity(identity: Identity, urls: list[str]) -> None:
 def test_implied_files_of_an_identity(
     method: dict[str, str] | None, environ: dict[str, str], files: list[tuple[str, str]]
 ) -> None:
-    """A token file that no key names directly is watched, also that of a token exchange's subject."""
+    """A token file that no key names directly and an executable are watched, also of a token exchange's subject."""
     found = application() if method is None else application({"authnMethod": "OIDC", **method})
     outer = application(tokenExchange={"subject": idaas_keys(authnConfiguration={"authnMethod": "OIDC"})})
 
     assert list(identities.implied_files(found, environ)) == files
     assert list(identities.implied_files(outer, {})) == [(KUBERNETES, READ_LATER)]
     assert list(identities.implied_files(FILE, {})) == []
+    assert list(identities.implied_files(CommandIdentity(("/bin/sh", "/x")), {})) == [("/bin/sh", READ_LATER)]
 
 
 SECRET = {"clientAuthentication": {"method": "client_secret_basic", "clientSecretFile": "/secret"}}
@@ -310,7 +311,7 @@ def test_valid_identity_passes(identity: Identity) -> None:
     [
         (application(), r"p\.authnConfiguration\.clientSecretEnvVarName: the environment variable IDAAS_SECRET is not"),
         (client(), r"p\.clientAuthentication\.clientSecretEnvVarName: the environment variable SECRET is not set"),
-        (CommandIdentity(("/nowhere", "/bin/sh")), r"p\.command\[0\]: /nowhere: no such file"),
+        (CommandIdentity(("/etc/passwd", "/bin/sh")), r"p\.command\[0\]: /etc/passwd: not executable by this user"),
     ],
 )
 def test_missing_secret_or_executable_is_reported(identity: Identity, message: str) -> None:
@@ -332,6 +333,10 @@ def test_existing_secret_and_executable_are_accepted(identity: Identity) -> None
         (
             client(clientAuthentication={"method": "client_assertion", "tokenFile": "/no/token"}),
             r"p\.clientAuthentication\.tokenFile: /no/token: no such file",
+        ),
+        (
+            application({"authnMethod": "OIDC", "oidcTokenFilePath": "/no/token"}),
+            r"p\.authnConfiguration\.oidcTokenFilePath: /no/token: no such file",
         ),
     ],
 )

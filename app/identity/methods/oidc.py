@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ...core.base import READ_LATER, OtherFile
-from ...core.checks import Check
+from ...core.checks import Check, check, key_paths
 from ...system import secrets
 from ...system.secrets import FileSecret
 from ..context import TokenSource
@@ -50,6 +50,10 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
         yield from federated_credential(self, self.application_federated_credential_name, place)
         yield from deploy_environment(self, self.client_deploy_environment, "KUBERNETES", place)
+
+    def token_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+        needs = key_paths(place, self.key("oidc_token_file_path"), self.key("oidc_token_file_path_env_var_name"))
+        yield check(lambda: self.token(place, environ)(), needs=needs)
 
     def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         if not self.oidc_token_file_path:

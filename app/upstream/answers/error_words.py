@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ...core.json_text import json_kind
 from ...core.record import Record
-from ..response import json_value
+from ..response import json_value, sized
 
 LARGEST_PAGE = 16_384
 """The most characters of a page or an XML document that are read."""
@@ -68,7 +69,7 @@ def error_words(body: bytes) -> ErrorWords:
     if isinstance(value, list) and value and isinstance(value[0], dict):  # Salesforce
         return _of_members(value[0])
     message = value if isinstance(value, str) else json.dumps(value)[:LARGEST_PAGE]
-    return ErrorWords(f"a JSON {type(value).__name__}", message=message)
+    return ErrorWords(json_kind(value), message=message)
 
 
 def _value(body: bytes) -> Any:
@@ -94,7 +95,7 @@ def _of_text(text: str, length: int) -> ErrorWords:
         return _of_members(dict(parse_qsl(text[:LARGEST_PAGE])), "a form")
     readable = "\ufffd" not in text or (text.isprintable() and re.search(r"\w", text))
     plain = text if readable else ""
-    return ErrorWords(f"{length} bytes that are neither", message=plain[:LARGEST_PAGE])
+    return ErrorWords(sized(length, "another kind"), message=plain[:LARGEST_PAGE])
 
 
 def _of_members(found: Mapping[str, Any], form: str = "a JSON object") -> ErrorWords:
@@ -155,7 +156,7 @@ def _code_below(inner: Mapping[str, Any]) -> str:
 
 
 def _of_markup(text: str, length: int) -> ErrorWords:
-    form = f"{length} bytes of HTML or XML"
+    form = sized(length, "HTML or XML")
     text = re.sub(r"(?s)<!\[CDATA\[(.*?)\]\]>", lambda found: _escaped(found[1]), text)
     code = _element(text, "Code")
     if code:

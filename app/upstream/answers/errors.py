@@ -138,7 +138,8 @@ def error_of(
 def _answer(response: UpstreamResponse, words: ErrorWords, code: str) -> str:
     """Return the status with the code of an API, or with the form of another body."""
     form = f"a body {compression(response.compressed)}," if response.compressed else words.form
-    shown = code if words.from_api else f"with {form} instead of JSON"
+    wanted = "an object" if form.startswith("a JSON ") else "JSON"
+    shown = code if words.from_api else f"with {form} instead of {wanted}"
     return " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
 
 
