@@ -53,7 +53,7 @@ class Orders:
         await asyncio.gather(*waits)
         return [self._status(name) for name in names]
 
-    async def held(self, name: str, uid: int) -> Credentials:
+    async def give_credentials(self, name: str, uid: int) -> Credentials:
         """
         Return the profile's credentials to the user `uid`, whom the log names.
 

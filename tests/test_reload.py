@@ -25,7 +25,7 @@ from app.observe.log import Log
 from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
 from app.system.disk import Disk
-from app.system.file_watch import PAUSE, POLL, SETTLE
+from app.system.file_watch import PAUSE, POLL, QUIET
 from app.system.runtime_dir import KeptKey
 from app.system.survey import Survey
 from app.upstream.keys import key_derivation
@@ -35,7 +35,7 @@ from .clock import Clock
 from .conftest import configuration, exchange, identity
 from .simulated_loop import simulated
 
-CHECKED = SETTLE + 2 * PAUSE
+CHECKED = QUIET + 2 * PAUSE
 """Seconds until a check that is wanted now has ended. It is less than POLL: a check that is not wanted comes later."""
 
 

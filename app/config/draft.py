@@ -41,7 +41,7 @@ class Draft:
     settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
     """Values that may be secrets, with their replacements for messages."""
-    places: dict[str, str] = field(default_factory=dict)
+    replacements: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
 
     unfilled: dict[str, Mistake] = field(default_factory=dict)
@@ -81,9 +81,9 @@ class Draft:
         cause, cure = mistake.cause, mistake.cure
         if (unfilled := self.unfilled.get(place_of(mistake))) is not None:
             cure = unfilled.cure
-        opening = next(filter(cause.startswith, self.places), "")
+        opening = next(filter(cause.startswith, self.replacements), "")
         if opening:
-            cause = self.places[opening] + cause.removeprefix(opening)
+            cause = self.replacements[opening] + cause.removeprefix(opening)
         elif self.file is not None and not cause.startswith(f"{self.file}:"):
             cause = f"{self.file}: {cause}"
         return mistake.reworded(cause, cure).mapped(self.shown)

@@ -26,7 +26,7 @@ from app.core.values import Token
 from app.emulator.world.world import CLIENT_ID
 from app.identity import idaas
 from app.identity.client_auth import Proof, jwt_bearer
-from app.identity.context import Notes, TokenSource
+from app.identity.context import Reporter, TokenSource
 from app.identity.idaas import IdaasIdentity
 from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
 from app.identity.methods.method import ClientFacts, Method
@@ -59,25 +59,25 @@ CLIENT = "app:1"
 
 
 def source_of(
-    method: dict[str, Any], http: FakeHttp, notes: Notes | None = None, disk: Disk | None = None, **environ: str
+    method: dict[str, Any], http: FakeHttp, reporter: Reporter | None = None, disk: Disk | None = None, **environ: str
 ) -> TokenSource:
     """Return the token source of a client with a method of IDaaS (`authnMethod`) or of OAuth (`method`)."""
     surroundings = context(http, environ=ENVIRON | environ, disk=disk or Disk())
-    notes = notes or Notes(lambda _kind, _end: None, lambda _sentence: None)
+    reporter = reporter or Reporter(lambda _kind, _end: None, lambda _sentence: None)
     if "authnMethod" in method:
         changes = {"clientId": CLIENT, "tokenEndpoint": ENDPOINT, "authnConfiguration": method}
         found = keys(**changes, openApiEndpoint="eiam.example.com", scope="aud|a aud|b")
         application = convert(found, IdaasIdentity)
         assert application.authn_configuration.identity_type == "CLIENT"
-        return idaas.build(application, "p", surroundings, notes, None)
+        return idaas.build(application, "p", surroundings, reporter, None)
     settings = {"type": "oidcClient", "clientId": CLIENT, "tokenEndpoint": ENDPOINT, "clientAuthentication": method}
-    return build_oidc_client(convert(settings, OidcClientIdentity), "p", surroundings, notes)
+    return build_oidc_client(convert(settings, OidcClientIdentity), "p", surroundings, reporter)
 
 
-async def sent_by(method: dict[str, Any], notes: Notes | None = None, **environ: str) -> Sent:
+async def sent_by(method: dict[str, Any], reporter: Reporter | None = None, **environ: str) -> Sent:
     """Return the one request by which a client with this method obtains a token."""
     http = FakeHttp(TOKEN)
-    assert await source_of(method, http, notes, **environ).token() == Token(JWT, NOW + 600)
+    assert await source_of(method, http, reporter, **environ).token() == Token(JWT, NOW + 600)
     (sent,) = http.sent
     assert (sent.method, sent.url) == ("POST", ENDPOINT)
     return sent
@@ -241,10 +241,10 @@ async def test_certificate_is_sent_with_its_assertion(inline: bool, encrypted: b
         **password,
         **(texts if inline else files),
     }
-    notes = Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
+    reporter = Reporter(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
     require(method_of(method).read_checks("p", {"PASSWORD": PASSWORD}))
 
-    sent = await sent_by(method, notes, PASSWORD=PASSWORD)
+    sent = await sent_by(method, reporter, PASSWORD=PASSWORD)
 
     assert sent.fields["application_federated_credential_name"] == "fed-1"
     assert sent.fields["client_assertion_type"] == "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
@@ -804,9 +804,9 @@ async def test_certificate_names_the_key_of_the_assertion(workload: Workload) ->
     """private_key_jwt with a certificate sends its thumbprint (RFC 7515 4.1.8) and reports when it ends."""
     method, thumbprint = named_by_certificate(workload)
     expiries: list[tuple[str, float]] = []
-    notes = Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
+    reporter = Reporter(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
 
-    sent = await sent_by(method, notes)
+    sent = await sent_by(method, reporter)
 
     assert jwt.get_unverified_header(sent.fields["client_assertion"])["x5t#S256"] == thumbprint
     assert expiries == [("certificate", NOW + 30 * 86_400)]
@@ -843,7 +843,7 @@ async def test_previous_key_is_used_only_without_a_certificate(named: bool, work
     used = method if named else {name: method[name] for name in ("method", "privateKeyFile")}
     warnings: list[str] = []
     http = FakeHttp(TOKEN, answer({"error": "invalid_client"}, 401), TOKEN)
-    source = source_of(used, http, Notes(lambda _kind, _end: None, warnings.append))
+    source = source_of(used, http, Reporter(lambda _kind, _end: None, warnings.append))
     await source.token()
     _, thumbprint = named_by_certificate(workload)
 

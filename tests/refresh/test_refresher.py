@@ -396,7 +396,7 @@ async def test_purge_drops_what_an_attempt_under_way_brings(
     assert [event.credentials.access_key_id for event in events if isinstance(event, Refreshed)] == ["STS.2"]
 
 
-# --- orders and news from outside -------------------------------------------------------------------------------------
+# --- orders and clock jumps -------------------------------------------------------------------------------------------
 
 
 async def test_ordered_refresh_is_immediate(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:

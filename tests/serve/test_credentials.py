@@ -35,7 +35,7 @@ def request(
     at: CredentialHandler, target: bytes, *headers: tuple[bytes, bytes], method: bytes = b"GET", host: bool = True
 ) -> Answer:
     """Return the handler's answer to a request that needs no wait."""
-    answer = at.answer(Request(method, target, [*([HOST] if host else []), *headers]))
+    answer = at.decide(Request(method, target, [*([HOST] if host else []), *headers]))
     assert isinstance(answer, Answer)
     return answer
 
@@ -194,8 +194,8 @@ async def test_cold_start_waits(offline: Callable[..., Offline]) -> None:
     """Before the first attempt has ended, a request waits for the patience of its protocol: 4 s (URI), 0.8 s (ECS)."""
     sidecar = offline()
 
-    uri = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]))
-    ecs = sidecar.handler.answer(Request(b"GET", ROLES + b"/default", [HOST]))
+    uri = sidecar.handler.decide(Request(b"GET", b"/credentials", [HOST]))
+    ecs = sidecar.handler.decide(Request(b"GET", ROLES + b"/default", [HOST]))
 
     assert isinstance(uri, Pending)
     assert isinstance(ecs, Pending)
@@ -208,7 +208,7 @@ async def test_503_says_why_and_when(offline: Callable[..., Offline], emulator: 
     sidecar = offline()
     async with running(*sidecar.refreshers.values()):
         await clock.asleep()
-        answer = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)
+        answer = sidecar.handler.decide(Request(b"GET", b"/credentials", [HOST]), waited=True)
 
     assert (answer.response.status, code(answer)) == (503, "CredentialsUnavailable")
     assert dict(answer.response.headers)[b"Retry-After"] == b"225"
@@ -223,8 +223,8 @@ async def test_failure_of_one_profile(offline: Callable[..., Offline], clock: Cl
     sidecar = offline(config)
     async with running(*sidecar.refreshers.values()):
         await clock.asleep(2)
-        good = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)
-        bad = sidecar.handler.answer(Request(b"GET", b"/credentials/p2", [HOST]), waited=True)
+        good = sidecar.handler.decide(Request(b"GET", b"/credentials", [HOST]), waited=True)
+        bad = sidecar.handler.decide(Request(b"GET", b"/credentials/p2", [HOST]), waited=True)
 
     assert (good.response.status, bad.response.status) == (200, 503)
 

@@ -178,7 +178,7 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
             style=style_of(self.assertion_audience, self.assertion_lifetime_seconds, parts.facts),
             supported=parts.signing_algorithms,
             certificate=certificate,
-            expires=lambda end: parts.notes.expires("certificate", end),
+            expires=lambda end: parts.reporter.expires("certificate", end),
         )
         return parts.token_endpoint_source(auth, rotating)
 

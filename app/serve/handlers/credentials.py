@@ -77,7 +77,7 @@ class CredentialHandler:
             return None
         return Answer(THROTTLED, "throttled", denied="Rate")
 
-    def answer(self, request: Request, *, waited: bool = False) -> Answer | Pending:
+    def decide(self, request: Request, *, waited: bool = False) -> Answer | Pending:
         """Return the answer, or the event to wait for. `waited`: the wait for the first credentials is over."""
         found = self.resolve(request)
         return self.redeem(found, request.peer, waited=waited) if isinstance(found, Grant) else found
