@@ -1,4 +1,4 @@
-"""What a response's body lacks, or has too much of, compared with the body that every client accepts. Pure."""
+"""Compares a response's body with the body that every client accepts: what is missing, and what is added. Pure."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class CredentialHandler:
         self._ecs = EcsRoutes(endpoints, rules.sessions, rules.values, sessions_required=rules.sessions_required)
 
     def replace(self, endpoint: CredentialEndpoint) -> None:
-        """Serve a profile that is known already from another endpoint."""
+        """Use another endpoint for its profile, which this handler serves already."""
         self._endpoints[endpoint.source.profile.encode()] = endpoint
         self._ecs.replace(endpoint)
 
