@@ -10,8 +10,6 @@ from app.core import endpoints
 from app.core.errors import ConfigError
 
 GLOBAL_ENDPOINT = ("https://sts.aliyuncs.com",)
-
-
 STS_ENDPOINTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({}, GLOBAL_ENDPOINT),
     ({"region": "cn-hangzhou"}, ("https://sts.cn-hangzhou.aliyuncs.com",)),

@@ -14,12 +14,9 @@ import pytest
 from app.system import files
 
 ROOT = Path(__file__).parents[2]
-
-
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 and not os.environ.get("CI"), reason="skipped: needs root, to give files away and to mount"
 )
-
 
 PRIVATE = "run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one"
 """The cure of a file that other users can read."""

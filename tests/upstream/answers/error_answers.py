@@ -10,14 +10,8 @@ from app.upstream.answers import errors
 from app.upstream.response import UpstreamResponse
 
 URL = "https://login.example.com/token"
-
-
 TRANSIENT, THROTTLED = "transient", "transient, because a shared quota is used up"
-
-
 PERMANENT, NEW_TOKEN = "permanent", "permanent, but a new token may succeed"
-
-
 AUTH_FAIL = "AuthenticationFail"
 
 

@@ -201,8 +201,6 @@ def test_codes_of_a_withdrawn_role(code: str, withdrawn: bool) -> None:
 
 
 OWN = {"Own": Meaning("transient", "own words"), "EntityNotExist.Role": Meaning("renew_token", "own words")}
-
-
 STATUSES = {403: Meaning("withdrawn", "words of the status"), 404: Meaning("renew_token"), 409: Meaning("transient")}
 
 
