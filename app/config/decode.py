@@ -237,7 +237,7 @@ class Decoder:
         return found
 
     def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> Sequence[str]:
-        """Note an unknown key. Return the known ones that it probably stands for: they are not missing."""
+        """Report an unknown key. Return the known keys that it probably stands for: they are not missing."""
         meant, reason, cure = mistake_words.unknown_key(key, known)
         cause = f"unknown key; {reason}" if reason else "unknown key"
         if not self._lenient:

@@ -48,7 +48,7 @@ class Draft:
     """The complaint about each value in which something was not replaced, by its key."""
 
     wrong_values: int = 0
-    """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
+    """The number of mistakes in the values themselves. All others are in files and variables that values name."""
 
     def lack(self, missing: Mistake) -> None:
         """Add the line about a file with settings that does not exist: a mistake, unless it is waited for."""

@@ -64,7 +64,7 @@ class Examined(Record, frozen=True):
         return msgspec.structs.replace(self.settings, profiles=profiles, **sections)
 
     def error(self) -> ConfigError:
-        """Return the error that `load` raises for the mistakes, of which there must be one."""
+        """Return the error that `load` raises for the mistakes. There must be at least one."""
         return ConfigError.of(dict.fromkeys(mistake for _, mistake in self.found))
 
 

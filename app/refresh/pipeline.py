@@ -250,9 +250,7 @@ class Pipeline:
 
     def _source(self, name: str, identity: Identity, context: Context) -> TokenSource:
         expiries = self._expiries.setdefault(identity, {})
-        reporter = Reporter(
-            expiries.__setitem__, lambda message: self._observe(Warned(name, message, message.error_code))
-        )
+        reporter = Reporter(expiries.__setitem__, lambda each: self._observe(Warned(name, each, each.error_code)))
         return identities.build(identity, f"{profile_place(name)}.identity", context, reporter)
 
     async def _report_expiries(self, name: str) -> None:

@@ -1,7 +1,6 @@
 """The routes of the FastAPI application: paths, types and documentation.
 
-Every function hands the raw request to `respond`. Path parameters are declared for the OpenAPI document; the handlers
-match the raw path themselves, because nothing in it is percent-decoded.
+Every function hands the raw request to `respond`. Path parameters are for OpenAPI: handlers match the undecoded path.
 """
 
 from __future__ import annotations

@@ -52,13 +52,13 @@ class Connections:
         return True
 
     def answering(self, transport: Abortable) -> None:
-        """Note that the request of a connection is being answered, so that the connection is not ended."""
+        """Record that the request of a connection is being answered, so that the connection is not ended."""
         if transport in self._waiting:
             del self._waiting[transport]
             self._answering.add(transport)
 
     def waiting(self, transport: Abortable) -> None:
-        """Note that a connection waits for the next request. It becomes the last of the waiting connections."""
+        """Record that a connection waits for the next request. It becomes the last of the waiting connections."""
         if transport in self._answering:
             self._answering.discard(transport)
             self._waiting[transport] = None
