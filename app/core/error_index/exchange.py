@@ -84,7 +84,7 @@ EXCHANGE = (
         "IDS-409",
         "STS does not trust the issuer's certificate.",
         "The provider's fingerprint in RAM is of another CA, or the chain is incomplete.",
-        "add the provider's fingerprint that `idaas-sidecar setup fingerprint` prints in RAM, after the issuer's "
+        "add the provider's fingerprint to RAM as `idaas-sidecar setup fingerprint` prints it, after the issuer's "
         "operator has confirmed it, and let the issuer send its whole chain",
         seen=(_TOKEN + "HttpsUrlInvalid",),
     ),
