@@ -77,7 +77,7 @@ class Decoder:
         self._quotes = quotes
 
     def members(self, raw: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, Any]:
-        """Return the members of a `kind`, checked and expanded. Those of `unusable` are left out or stand-ins."""
+        """Return the members of a `kind`, checked and expanded. Members in `unusable` are missing or have stand-ins."""
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
