@@ -47,7 +47,7 @@ class Listeners:
         sockets: Mapping[str, socket.socket],
         settings: Settings,
         credentials: CredentialDispatchers,
-        others: OpsAndAdmin,
+        ops_and_admin: OpsAndAdmin,
     ) -> None:
         self._sockets = sockets
         self._admin_socket = settings.server.admin_socket
@@ -55,17 +55,19 @@ class Listeners:
         self._attestation = AttestInTurn(ProcFs().holder_of)
         self._turns = Turns()
         self._most = min(settings.access.max_connections, allow_many_connections(memory_limit()) // len(sockets))
-        self._listeners = [self._listener(name, sock, credentials, others) for name, sock in sockets.items()]
+        self._listeners = [self._listener(name, sock, credentials, ops_and_admin) for name, sock in sockets.items()]
 
     def _listener(
-        self, name: str, sock: socket.socket, credentials: CredentialDispatchers, others: OpsAndAdmin
+        self, name: str, sock: socket.socket, credentials: CredentialDispatchers, ops_and_admin: OpsAndAdmin
     ) -> Listener:
         if name == "admin":
             most = min(self._most, MOST_FOR_ORDERS)
-            return Listener(sock, others.admin, self._turns, peer_of=UnixPeers(self._attestation), max_connections=most)
+            return Listener(
+                sock, ops_and_admin.admin, self._turns, peer_of=UnixPeers(self._attestation), max_connections=most
+            )
         peer_of = TcpPeers(sock, self._owners, self._attestation)
         if name == "ops":
-            return Listener(sock, others.ops, self._turns, peer_of=peer_of, max_connections=self._most)
+            return Listener(sock, ops_and_admin.ops, self._turns, peer_of=peer_of, max_connections=self._most)
         handle = credentials.dispatchers[name]
         return Listener(sock, handle, self._turns, peer_of=peer_of, max_connections=self._most, repeats=handle)
 

@@ -53,7 +53,7 @@ class Orders:
         await asyncio.gather(*waits)
         return [self._status(name) for name in names]
 
-    async def held(self, name: str, uid: int) -> Credentials:
+    async def give_credentials(self, name: str, uid: int) -> Credentials:
         """
         Return the profile's credentials to the user `uid`, whom the log names.
 
@@ -79,7 +79,7 @@ class Orders:
 
 
 def _removed(name: str) -> dict[str, Any]:
-    """Return the status of a profile that was removed after the order had come."""
+    """Return the status of a profile that was removed after the order arrived."""
     error = "the profile was removed from the configuration"
     failure = {"message": error, "error_code": "IDS-120"}
     return {"profile": name, "last_error": error, "permanent": True, "failure": failure, "expires_at": None}

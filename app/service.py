@@ -135,8 +135,8 @@ class Service:
         )
         self._orders = Orders(self._profiles, self._stores.all, self._report, log)
         self._ops, self._admin = self._ops_handler(settings), self._admin_handler()
-        others = OpsAndAdmin(SharedPages(self._ops, self._page), self._admin)
-        self._listeners = Listeners(sockets, settings, self._credentials, others) if listen else None
+        ops_and_admin = OpsAndAdmin(SharedPages(self._ops, self._page), self._admin)
+        self._listeners = Listeners(sockets, settings, self._credentials, ops_and_admin) if listen else None
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -292,7 +292,7 @@ class Service:
             uid=os.geteuid(),
             renew=self._orders.renew,
             set_level=self._orders.set_level,
-            held=self._orders.held,
+            give_credentials=self._orders.give_credentials,
             status=self._report.status_response,
         )
 
@@ -313,9 +313,9 @@ class Service:
         """Return the application's response to a request. Imports the application at the first request."""
         if self._application is None:
             self._application = await asyncio.to_thread(self.application)
-        from .serve.asgi import answer
+        from .serve.asgi import respond
 
-        return await answer(self._application, request, "ops")
+        return await respond(self._application, request, "ops")
 
 
 def _later(delay: float, call: Callable[[], None]) -> None:

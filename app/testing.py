@@ -87,7 +87,7 @@ class Sidecar:
     def credentials(self, profile: str = "default") -> dict[str, Any]:
         """Return the credentials as clients get them: AccessKeyId, AccessKeySecret, SecurityToken and Expiration."""
         url = self.credentials_uri if profile == "default" else f"{self.credentials_uri}/{quote(profile)}"
-        found: dict[str, Any] = _answer(Request(url))  # noqa: S310 - loopback
+        found: dict[str, Any] = _json(Request(url))  # noqa: S310 - loopback
         return found
 
     def inject(self, name: str | None = None, **members: Any) -> None:
@@ -107,10 +107,10 @@ class Sidecar:
     def _admin(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.emulator_url}/_emulator/{path}", data, method=method)  # noqa: S310 - loopback
-        return _answer(request)
+        return _json(request)
 
 
-def _answer(request: Request) -> Any:
+def _json(request: Request) -> Any:
     """Return the JSON of an answer. An HTTPError has the text of the response's body in its reason."""
     try:
         with _NO_PROXY.open(request, timeout=30) as response:

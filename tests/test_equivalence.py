@@ -27,7 +27,7 @@ from app.observe.counters import RequestCounters
 from app.serve import status_page
 from app.serve.access import Guard
 from app.serve.application import Handlers, create_app, openapi_document
-from app.serve.asgi import answer
+from app.serve.asgi import respond
 from app.serve.callers import AllowedCallers
 from app.serve.connection import Context
 from app.serve.connection_table import ConnectionTable
@@ -83,7 +83,7 @@ class Doors:
         """Return the answers of the bounded protocol to the same bytes on one connection after another."""
         loop = asyncio.get_running_loop()
         handle = getattr(self.handlers, listener)
-        pages = SharedPages(handle, lambda request: answer(self.app, request, listener)) if listener == "ops" else None
+        pages = SharedPages(handle, lambda request: respond(self.app, request, listener)) if listener == "ops" else None
         context = Context(
             loop,
             pages or handle,
@@ -214,7 +214,9 @@ def make_doors(sidecar: Offline, clock: Clock) -> Doors:
             status_page=page,
             page_guard=lambda: guard,
         ),
-        admin=AdminHandler(lambda: ["default", "p2"], uid=1001, renew=renew, set_level=level, held=held, status=empty),
+        admin=AdminHandler(
+            lambda: ["default", "p2"], uid=1001, renew=renew, set_level=level, give_credentials=held, status=empty
+        ),
     )
     return Doors(create_app(handlers, version="1"), handlers, sessions.issue(3600))
 

@@ -15,7 +15,7 @@ class Argument:
     An option, or a positional argument if `names` is empty.
 
     `choices`: the values if they are known. `is_file`: whether the value is a path. An option with `takes_value` false
-    has no value. `is_command`: whether the value and all that follow are a command line, which `--` begins.
+    has no value. `is_command`: whether it is a command line after `--`, with all later arguments.
     """
 
     names: tuple[str, ...]

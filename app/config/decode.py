@@ -78,7 +78,7 @@ class Decoder:
         self._quotes = quotes
 
     def members(self, raw: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, Any]:
-        """Return the members of a `kind`, checked and expanded. Those of `unusable` are left out or stand-ins."""
+        """Return the members of a `kind`, checked and expanded. Members in `unusable` are missing or have stand-ins."""
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
@@ -88,7 +88,7 @@ class Decoder:
     ) -> None:
         self.mistakes.append(Mistake(f"{path or 'the file'}: {cause}", error_code, cure, variable=variable))
 
-    def _note(self, path: str, origin: str) -> None:
+    def _trace_value(self, path: str, origin: str) -> None:
         if self._trace:
             self.sources[path] = origin
 
@@ -118,7 +118,7 @@ class Decoder:
 
         `kind` is its type without the marks of `info`.
         """
-        self._note(path, self._origin)
+        self._trace_value(path, self._origin)
         # A policy is a document for RAM and has RAM's own variables, which must stay.
         before = len(self.mistakes)
         found = self.expand(value, path) if not isinstance(kind, inspect.AnyType) else value
@@ -145,7 +145,7 @@ class Decoder:
         return sys.intern(found) if isinstance(found, str) else found
 
     def _list(self, value: list[Any], kind: inspect.ListType | inspect.VarTupleType, path: str) -> Any:
-        self._note(path, self._origin)
+        self._trace_value(path, self._origin)
         complaint = mistake_words.beyond_length(len(value), kind.min_length, kind.max_length)
         if complaint:
             self._mistake(path, complaint)
@@ -163,7 +163,7 @@ class Decoder:
             self._mistake(path, complaint)
             return UNSET
         if not any(isinstance(item, inspect.StructType) for item in kinds.members(kind.value_type)):
-            self._note(path, self._origin)
+            self._trace_value(path, self._origin)
         places = ((key, item, join(path, key)) for key, item in value.items())
         return {
             key: self._usable(self._value(item, kind.value_type, place), kind.value_type, place)
@@ -216,7 +216,7 @@ class Decoder:
         for key, value in raw.items():
             path = join(place, key)
             if key == info.tag_field:
-                self._note(path, self._origin)
+                self._trace_value(path, self._origin)
             elif key in known:
                 read = self._value(value, known[key].type, path)
                 if read is not UNSET:
@@ -240,7 +240,7 @@ class Decoder:
         return found
 
     def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> Sequence[str]:
-        """Note an unknown key. Return the known ones that it probably stands for: they are not missing."""
+        """Report an unknown key. Return the known keys that it probably stands for: they are not missing."""
         meant, reason, cure = mistake_words.unknown_key(key, known)
         cause = f"unknown key; {reason}" if reason else "unknown key"
         if not self._lenient:
@@ -276,5 +276,5 @@ class Decoder:
 
         found = _VARIABLE.sub(put, value)
         if names:
-            self._note(path, f"{self._origin} with {', '.join(names)}")
+            self._trace_value(path, f"{self._origin} with {', '.join(names)}")
         return found

@@ -41,14 +41,14 @@ class Draft:
     settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
     """Values that may be secrets, with their replacements for messages."""
-    places: dict[str, str] = field(default_factory=dict)
+    replacements: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
 
     unfilled: dict[str, Mistake] = field(default_factory=dict)
     """The complaint about each value in which something was not replaced, by its key."""
 
     wrong_values: int = 0
-    """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
+    """The number of mistakes in the values themselves. All others are in files and variables that values name."""
 
     def lack(self, missing: Mistake) -> None:
         """Add the line about a file with settings that does not exist: a mistake, unless it is waited for."""
@@ -81,9 +81,9 @@ class Draft:
         cause, cure = mistake.cause, mistake.cure
         if (unfilled := self.unfilled.get(place_of(mistake))) is not None:
             cure = unfilled.cure
-        opening = next(filter(cause.startswith, self.places), "")
+        opening = next(filter(cause.startswith, self.replacements), "")
         if opening:
-            cause = self.places[opening] + cause.removeprefix(opening)
+            cause = self.replacements[opening] + cause.removeprefix(opening)
         elif self.file is not None and not cause.startswith(f"{self.file}:"):
             cause = f"{self.file}: {cause}"
         return mistake.reworded(cause, cure).mapped(self.shown)

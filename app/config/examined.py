@@ -33,9 +33,9 @@ class Examined(Record, frozen=True):
 
     def concerning(self, profile: str, *, values: bool = False) -> list[Mistake]:
         """
-        Return the mistakes that keep a profile from credentials: its own, and those of what all profiles share.
+        Return the mistakes that keep a profile from credentials: its own, and those of shared settings.
 
-        `values`: only those of values, not those of files and variables that these name.
+        `values`: only mistakes of values, and none of files and variables that the values name.
         """
         found = self.found[: self.wrong_values] if values else self.found
         return [mistake for place, mistake in found if _concerns(place, profile)]
@@ -64,7 +64,7 @@ class Examined(Record, frozen=True):
         return msgspec.structs.replace(self.settings, profiles=profiles, **sections)
 
     def error(self) -> ConfigError:
-        """Return the error that `load` raises for the mistakes, of which there must be one."""
+        """Return the error that `load` raises for the mistakes. There must be at least one."""
         return ConfigError.of(dict.fromkeys(mistake for _, mistake in self.found))
 
 

@@ -40,7 +40,7 @@ def stand_in(info: inspect.Type) -> Any:
 
 
 def fits(value: Any, kind: inspect.Type) -> bool:
-    """Return whether a JSON value is of a type, whatever the limits of the type."""
+    """Return whether a JSON value is of a type. Limits of the type, such as a length, are not checked."""
     match kind:
         case inspect.AnyType():
             return True

@@ -170,13 +170,13 @@ def _examine(
         ]
     draft.warnings += [
         item
-        for item in filter(findings.is_news, warnings.warnings(settings, unchecked, environ))
+        for item in filter(findings.is_reportable, warnings.warnings(settings, unchecked, environ))
         # No drawback is reported for a value that has a mistake.
         if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
     ]
     # The message about a value that cannot work has the complaint's cure (`Draft.located`).
     draft.warnings += [
-        item for place, item in draft.unfilled.items() if findings.is_news(item) and not findings.is_wrong(place)
+        item for place, item in draft.unfilled.items() if findings.is_reportable(item) and not findings.is_wrong(place)
     ]
     return needed
 
@@ -231,7 +231,7 @@ def _complete(settings: Settings, draft: Draft, environ: Mapping[str, str], host
     if tls.ca_file is None and environ.get("SSL_CERT_FILE"):
         tls = msgspec.structs.replace(tls, ca_file=environ["SSL_CERT_FILE"])
         draft.sources["tls.caFile"] = "environment SSL_CERT_FILE"
-        draft.places["tls.caFile: "] = "SSL_CERT_FILE: "
+        draft.replacements["tls.caFile: "] = "SSL_CERT_FILE: "
     return msgspec.structs.replace(settings, profiles=profiles, tls=tls)
 
 

@@ -40,7 +40,7 @@ _VALUES: tuple[tuple[type, str], ...] = (
 
 
 def wrong_kind(value: Any, members: Sequence[inspect.Type]) -> str:
-    """Return the sentence that a value has none of these types, with the type that it has."""
+    """Return a sentence with the types that a value must have, and the type that it has."""
     wanted = dict.fromkeys(_word(kind) for kind in members)
     if isinstance(value, float) and "a number" not in wanted and "a whole number" in wanted:
         given = "a fraction"

@@ -36,9 +36,9 @@ def _read_environment(draft: Draft, environ: Mapping[str, str], default_path: st
     draft.hidden |= environment.hidden(draft.raw)
     for key, variable in variables.items():
         draft.sources[key] = f"environment {variable}" if variable else "the IDaaS SDK's own path"
-        draft.places[f"{key}: "] = f"{variable}: " if variable else ""
+        draft.replacements[f"{key}: "] = f"{variable}: " if variable else ""
     if draft.raw["profiles"]["default"]["exchange"]["type"] == "developerApi":
-        draft.places[f"{environment.PLACE}.exchange.regionId: "] = (
+        draft.replacements[f"{environment.PLACE}.exchange.regionId: "] = (
             "ALIBABA_CLOUD_OIDC_PROVIDER_ARN: not set, which stands for a role that IDaaS manages: "
         )
 
@@ -137,10 +137,10 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: Draft, environ: M
         return identity
     wrong = (item.reworded(f"{place}.{item.cause}", item.cure) for item in found.mistakes)
     draft.findings.add(wrong, (f"{place}.{key}" for key in found.unusable))
-    draft.places[f"{place}."] = f"{path}: "
+    draft.replacements[f"{place}."] = f"{path}: "
     decoder = Decoder(path, environ, trace=draft.trace)
     members = decoder.members(found.members, IdaasIdentity, place)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
-    draft.findings.add(filter(draft.findings.is_news, decoder.mistakes), decoder.unusable)
+    draft.findings.add(filter(draft.findings.is_reportable, decoder.mistakes), decoder.unusable)
     return identity | members

@@ -32,7 +32,7 @@ def default_path(environ: Mapping[str, str]) -> str:
 
 
 class Read(NamedTuple):
-    """The members of an `identity`, the mistakes among them, and the keys that these make unusable."""
+    """The members of an `identity`, their mistakes, and the keys that are unusable because of a mistake."""
 
     members: dict[str, Any]
     mistakes: tuple[Mistake, ...]

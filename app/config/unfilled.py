@@ -42,7 +42,7 @@ _LEFT_ALONE = re.compile(r"EnvVarName$|\.command\[(?!0\])|\.policy$|^metadata\.v
 """Keys whose values are for another program or RAM, or name a variable themselves."""
 
 _REPLACED = re.compile(r"\$\{[^{}]*\}")
-"""The form that this program replaces, which looks like a placeholder in curly brackets."""
+"""A variable that this program replaces. It looks like a placeholder in curly brackets."""
 
 PLACEHOLDER, NOT_REPLACED = "IDS-109", "IDS-122"
 """Stable codes of the errors index."""

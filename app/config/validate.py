@@ -115,7 +115,7 @@ def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
 
 
 def _other_metadata_service(profile: Profile, place: str, server: Server) -> Iterator[Check]:
-    """Yield the checks that the metadata service which an identity asks is not this sidecar's own listener."""
+    """Yield the checks that an identity's metadata service is not this sidecar's own listener."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         url = identities.metadata_endpoint(identity)
         for key, address in (("bind", server.bind), ("metadata", server.metadata)):

@@ -91,17 +91,17 @@ class Findings:
                 each.run()
             except NotThereYet as error:
                 missing = Mistake(error.cause, error.error_code, error.cure)
-                if not self.is_news(missing):
+                if not self.is_reportable(missing):
                     continue
                 if patient:
                     absent.append(missing)
                 else:
                     self.add([missing])
             except ConfigError as error:
-                self.add(filter(self.is_news, error.mistakes))
+                self.add(filter(self.is_reportable, error.mistakes))
         return absent
 
-    def is_news(self, mistake: Mistake) -> bool:
+    def is_reportable(self, mistake: Mistake) -> bool:
         """Return whether a mistake is about a value that could be read."""
         return not self._is_known(place_of(mistake))
 

@@ -54,7 +54,7 @@ class _Rule:
 
 
 def _same_subject(finding: Finding, other: Finding) -> bool:
-    """Return whether the earlier finding names the key or the server that the finding is about."""
+    """Return whether `other` names the key or the server of `finding`."""
     subject = finding.about or finding.message.partition(": ")[0]
     return subject in other.message and finding.code in (other.code, *_PARTNERS.get(other.code, ()))
 

@@ -125,7 +125,7 @@ def expected_findings(
     text: str, provider_arn: str, expected: ExpectedClaims, request: TokenRequest
 ) -> Iterator[Finding]:
     """
-    Yield what would keep the role from trusting the token that the configuration asks for, where there is no token.
+    Yield the reasons why the role would not trust a token as the configuration requests it. For a run without a token.
 
     Each is a warning: a resource server of IDaaS may have a custom subject.
     """

@@ -32,7 +32,7 @@ LONGEST_POLICY = 2048
 
 
 def checks(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> Iterator[Check]:
-    """Yield the checks of values that cannot work. `instance` may supply what the exchange leaves out."""
+    """Yield the checks of values that cannot work. `instance` may have the values that the exchange lacks."""
     yield check(arns.check_role_arn, exchange.role_arn, f"{place}.roleArn")
     match exchange:
         case StsExchange():
@@ -47,7 +47,7 @@ def checks(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> I
 
 
 def role_checks(role: ChainedRole, exchange: ExchangeSettings, place: str, exchange_place: str) -> Iterator[Check]:
-    """Yield the checks of a chained role. `exchange_place`: where the exchange is, whose region it may use."""
+    """Yield the checks of a chained role. `exchange_place`: the exchange whose region it may use."""
     yield check(arns.check_role_arn, role.role_arn, f"{place}.roleArn")
     yield from _session(role, place)
     if _has_endpoints(role):

@@ -58,7 +58,7 @@ class Context(Record, frozen=True):
         )
 
 
-class Notes(Record, frozen=True):
+class Reporter(Record, frozen=True):
     """The functions through which a source reports the expiry of a proof of `kind`, and warnings."""
 
     expires: Callable[[str, float], None]

@@ -16,7 +16,7 @@ from ..system.secrets import Rotating
 from . import token_endpoint
 from .client_auth import ClientAuth
 from .command import CommandIdentity
-from .context import Context, Notes, TokenSource
+from .context import Context, Reporter, TokenSource
 from .methods import IdaasMethod
 from .methods.method import ClientFacts, ClientParts
 from .oidc_client import OidcClientIdentity
@@ -138,7 +138,7 @@ def checks(identity: IdaasIdentity, place: str) -> Iterator[Check]:
 
 
 def build(
-    identity: IdaasIdentity, place: str, context: Context, notes: Notes, subject: TokenSource | None
+    identity: IdaasIdentity, place: str, context: Context, reporter: Reporter, subject: TokenSource | None
 ) -> TokenSource:
     """Return the source of the application's token. `subject`: the source of the token to exchange, if any."""
     http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
@@ -152,7 +152,7 @@ def build(
             auth,
             context.now,
             secret=secret,
-            warn=notes.warn,
+            warn=reporter.warn,
         )
         exchange = identity.token_exchange
         if exchange is None or subject is None:
@@ -164,6 +164,6 @@ def build(
     method = identity.authn_configuration
     assert method is not None  # noqa: S101 - `checks` refused it otherwise; said again for the type checker
     parts = ClientParts(
-        facts(identity, place), method_place(identity, place), context, notes, http, token_endpoint_source
+        facts(identity, place), method_place(identity, place), context, reporter, http, token_endpoint_source
     )
     return method.build(parts)

@@ -10,7 +10,7 @@ from ..core.checks import Check, check
 from ..core.connection import Connection, HttpConfiguration
 from . import command, idaas, oidc_client, token_file
 from .command import CommandIdentity
-from .context import Context, Notes, TokenSource
+from .context import Context, Reporter, TokenSource
 from .idaas import IdaasIdentity
 from .methods.method import Method
 from .oidc_client import METHOD_KEY, OidcClientIdentity
@@ -128,7 +128,7 @@ def instance_of(identity: Identity) -> tuple[str | None, str | None]:
     return identity.idaas_instance_id, identity.developer_api_endpoint
 
 
-def build(identity: Identity, place: str, context: Context, notes: Notes) -> TokenSource:
+def build(identity: Identity, place: str, context: Context, reporter: Reporter) -> TokenSource:
     """
     Return the source of the identity's token. `place`: the key path of the identity.
 
@@ -142,10 +142,10 @@ def build(identity: Identity, place: str, context: Context, notes: Notes) -> Tok
         case CommandIdentity():
             return command.build(identity, place, context)
         case OidcClientIdentity():
-            return oidc_client.build(identity, place, context, notes)
+            return oidc_client.build(identity, place, context, reporter)
         case IdaasIdentity():
             exchange = identity.token_exchange
             subject = None
             if exchange is not None:
-                subject = build(exchange.subject, f"{place}.tokenExchange.subject", context, notes)
-            return idaas.build(identity, place, context, notes, subject)
+                subject = build(exchange.subject, f"{place}.tokenExchange.subject", context, reporter)
+            return idaas.build(identity, place, context, reporter, subject)

@@ -15,7 +15,7 @@ from ..core.errors import Mistake
 from ..core.values import TokenUse
 from ..system.secrets import Rotating
 from .client_auth import ClientAuth
-from .context import Context, Notes, TokenSource
+from .context import Context, Reporter, TokenSource
 from .discovery import Discovery
 from .methods import OAuthMethod, client_secret_basic, tls_client_auth
 from .methods.method import ClientFacts, ClientParts
@@ -81,7 +81,7 @@ def _nothing_to_renew() -> None:
     """Do nothing: a configured endpoint has no discovery document."""
 
 
-def build(identity: OidcClientIdentity, place: str, context: Context, notes: Notes) -> TokenSource:
+def build(identity: OidcClientIdentity, place: str, context: Context, reporter: Reporter) -> TokenSource:
     """Return the source of the client's token."""
     http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
     algorithms: Callable[[], Sequence[str]] = tuple
@@ -90,17 +90,17 @@ def build(identity: OidcClientIdentity, place: str, context: Context, notes: Not
         url = constant(identity.token_endpoint)
     else:
         mutual_tls = isinstance(identity.client_authentication, tls_client_auth.OAuthTlsClientAuth)
-        discovery = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now, warn=notes.warn)
+        discovery = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now, warn=reporter.warn)
         url, algorithms, failed = discovery.token_endpoint, discovery.signing_algorithms, discovery.failed
 
     def token_endpoint_source(auth: ClientAuth, secret: Rotating | None = None) -> TokenSource:
         endpoint = TokenEndpoint(
-            http, url, identity.client_id, auth, context.now, identity.token_use, secret, notes.warn, failed
+            http, url, identity.client_id, auth, context.now, identity.token_use, secret, reporter.warn, failed
         )
         parameters = {"scope": identity.scope, "audience": identity.audience, "resource": identity.resource}
         return ClientCredentials(endpoint, {name: value for name, value in parameters.items() if value})
 
     parts = ClientParts(
-        facts(identity, place), f"{place}.{METHOD_KEY}", context, notes, http, token_endpoint_source, algorithms
+        facts(identity, place), f"{place}.{METHOD_KEY}", context, reporter, http, token_endpoint_source, algorithms
     )
     return identity.client_authentication.build(parts)

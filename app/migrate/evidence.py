@@ -39,7 +39,7 @@ def of_status(value: dict[str, Any], workload: str) -> Iterator[Reading]:
 
 
 def of_audit_log(text: str, workload: str) -> Iterator[Reading]:
-    """Yield a reading for each line about a session that a caller received. Its default name is the pod's name."""
+    """Yield a reading for each session that a caller received. By default, a session has the name of its pod."""
     for line in text.splitlines():
         members = _line(line)
         at = _instant(members.get("timestamp")) if members.get("event") == "credentials_served" else None

@@ -51,7 +51,7 @@ class Log:
     def set_level(self, level: str) -> None:
         """Write lines of at least this level from now on. Raises ValueError for an unknown level."""
         if level not in LEVELS:
-            raise ValueError(f"there is no such level; there is {', '.join(LEVELS)}")
+            raise ValueError(f"there is no such level; the levels are {', '.join(LEVELS)}")
         self._level = LEVELS[level]
 
     def close(self) -> None:

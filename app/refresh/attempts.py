@@ -41,7 +41,7 @@ class Attempts:
             await self._sleep(delay)
 
     def begin(self) -> None:
-        """Note that an attempt begins."""
+        """Record that an attempt begins."""
         self.phase = Phase.ATTEMPTING
 
     def schedule(self, delay: float) -> None:

@@ -43,7 +43,7 @@ FURTHER_SLOTS = 60
 
 PACE_SECONDS = 0.03
 """Seconds by which each fetch waits longer than the previous one, before it may run beside others of the same servers
-that ask something else. A hundred commands that hang have all begun after 4 s. A hundred that take 0.5 s have some 16
+that send other requests. A hundred commands that hang have all begun after 4 s. A hundred that take 0.5 s have some 16
 processes at the same time."""
 
 MOST_ALONE = 100
@@ -64,7 +64,7 @@ MOST_SLOW = 2_048
 @dataclass(slots=True, eq=False)
 class _Waiter:
     """
-    A fetch that waits for a slot or has one. `since`: when it began to wait. `request`: what it asks of its servers.
+    A fetch that waits for a slot or has one. `since`: when it began to wait. `request`: what it sends.
 
     `alone`: it got its slot because no other fetch sends the same request. `begun`: when it got its slot. `limit`:
     the timeout that interrupts it. `over`: it has given its slot back.
@@ -89,7 +89,7 @@ class _Queue:
     """
     The fetches from the same servers: the number under way, and the waiting ones.
 
-    `requests`: the number under way by what they ask. `under_way` does not include those that are `alone`.
+    `requests`: the number under way by their request. `under_way` does not include those that are `alone`.
     """
 
     under_way: int = 0
@@ -105,7 +105,7 @@ class FetchSlots:
         self._queues: dict[Hashable, _Queue] = {}
         self._further = 0
         self._under_way = 0
-        self._running: dict[_Waiter, None] = {}  # in the order of their beginning
+        self._running: dict[_Waiter, None] = {}  # in the order in which they began
         self._slow: dict[Hashable, None] = {}  # servers whose last fetch took longer than a slice
 
     async def fetch(
@@ -118,7 +118,7 @@ class FetchSlots:
         """
         Return what `fetch` returns, in a slot for `servers`. Slots are given in the order of arrival.
 
-        `request`: what the fetch asks. One executable may hang with the arguments of one profile, and answer others.
+        `request`: what the fetch sends. One executable may hang with the arguments of one profile only.
         `fetch` may be cancelled and called again; `interrupted` is called in between.
         """
         while True:
@@ -211,7 +211,7 @@ class FetchSlots:
             self._begin(queue, queue.waiting.popleft())
 
     def _grant_alone(self, queue: _Queue, waiter: _Waiter) -> None:
-        """Give a slot to a fetch that has waited long enough, unless a fetch under way asks the same."""
+        """Give a slot to a fetch that has waited long enough, unless a fetch under way sends the same request."""
         full = queue.alone >= MOST_ALONE or self._under_way >= MOST_OF_ALL
         if waiter.granted.done() or queue.requests[waiter.request] or full:
             return
@@ -256,7 +256,7 @@ def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dir
 
 
 def requests_of(settings: Settings) -> dict[str, Hashable]:
-    """Return what each profile asks its servers: whole URLs, and commands with their arguments."""
+    """Return the requests of each profile: whole URLs, and commands with their arguments."""
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     requests: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():

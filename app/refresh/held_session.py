@@ -12,12 +12,12 @@ class HeldSession(Record, frozen=True):
     """
     A session as it is served.
 
-    `ends`: the end that the cloud has set, by the monotonic clock. `promised`: the least remaining seconds that promise
-    2 of RELIABILITY.md allows.
+    `monotonic_end`: the end that the cloud has set, by the monotonic clock. `promised`: the least remaining seconds
+    that promise 2 of RELIABILITY.md allows.
     """
 
     credentials: Credentials
-    ends: float
+    monotonic_end: float
     promised: float
 
     @property
@@ -32,7 +32,7 @@ class HeldSession(Record, frozen=True):
         The earlier of two ends counts. A wall clock that is set back or wrong would prolong a session. So would the
         monotonic clock, which stands still while the machine sleeps.
         """
-        return min(self.expires_at - clocks.wall(), self.ends - clocks.monotonic())
+        return min(self.expires_at - clocks.wall(), self.monotonic_end - clocks.monotonic())
 
 
 def hold(credentials: Credentials, clocks: Clocks) -> HeldSession:
@@ -42,7 +42,7 @@ def hold(credentials: Credentials, clocks: Clocks) -> HeldSession:
 
 
 def hold_restored(credentials: Credentials, clocks: Clocks) -> HeldSession:
-    """Return credentials from before a restart as a held session. `ends` is at most a whole lifetime from now."""
+    """Return credentials from before a restart as a held session, which ends at most a whole lifetime from now."""
     left = credentials.expires_at - clocks.wall()
     life = credentials.expires_at - credentials.issued_at
     return HeldSession(credentials, clocks.monotonic() + min(left, life), horizon(life))

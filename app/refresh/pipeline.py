@@ -25,7 +25,7 @@ from ..core.urls import server_of
 from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
 from ..identity import identities, jwt_claims
-from ..identity.context import Context, Notes, TokenSource
+from ..identity.context import Context, Reporter, TokenSource
 from ..identity.foreign_token import ForeignToken
 from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
@@ -250,8 +250,8 @@ class Pipeline:
 
     def _source(self, name: str, identity: Identity, context: Context) -> TokenSource:
         expiries = self._expiries.setdefault(identity, {})
-        notes = Notes(expiries.__setitem__, lambda message: self._observe(Warned(name, message, message.error_code)))
-        return identities.build(identity, f"{profile_place(name)}.identity", context, notes)
+        reporter = Reporter(expiries.__setitem__, lambda each: self._observe(Warned(name, each, each.error_code)))
+        return identities.build(identity, f"{profile_place(name)}.identity", context, reporter)
 
     async def _report_expiries(self, name: str) -> None:
         """Report when the profile's proof of identity expires. Another profile may have obtained the shared token."""

@@ -125,7 +125,7 @@ class Refresher:
         except Exception as error:
             self._fail(error, started)
 
-    # --- orders and news from outside ---------------------------------------------------------------------------------
+    # --- orders and clock jumps ---------------------------------------------------------------------------------------
 
     def refresh_now(self) -> None:
         """Start an attempt, or a further one after the attempt under way. `settled` waits for it."""

@@ -59,11 +59,11 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
     async def decide(http: HttpRequest) -> Response | None:
         return await _decide(handlers, http, listener)
 
-    async def answer(http: HttpRequest) -> HttpResponse:
+    async def respond(http: HttpRequest) -> HttpResponse:
         return _http(http, await decide(http) or NOT_FOUND)
 
-    async def answer_unmatched(http: HttpRequest, _error: Exception) -> HttpResponse:
-        return await answer(http)
+    async def respond_unmatched(http: HttpRequest, _error: Exception) -> HttpResponse:
+        return await respond(http)
 
     async def page(http: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
         decided = await decide(http)
@@ -83,10 +83,10 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
     # The handlers also write the answers for unknown paths and methods.
-    app.add_exception_handler(HTTPException, answer_unmatched)
-    app.include_router(routes.credentials(answer))
-    app.include_router(routes.ecs_metadata(answer))
-    ops, admin = routes.ops(answer, docs_page=docs_page, openapi=openapi), routes.admin(answer)
+    app.add_exception_handler(HTTPException, respond_unmatched)
+    app.include_router(routes.credentials(respond))
+    app.include_router(routes.ecs_metadata(respond))
+    ops, admin = routes.ops(respond, docs_page=docs_page, openapi=openapi), routes.admin(respond)
     app.include_router(ops)
     app.include_router(admin)
     ops_paths = _paths(ops) - {"/healthz"}  # the credentials listener has it, too

@@ -18,7 +18,7 @@ _ADDED = frozenset({b"content-type", b"content-length", b"cache-control"})
 """Headers that `response` adds itself."""
 
 
-async def answer(app: App, request: Request, listener: str) -> Response:
+async def respond(app: App, request: Request, listener: str) -> Response:
     """Return the application's response to a request at `listener`. The request's body was read and dropped before."""
     sent: list[dict[str, Any]] = []
 

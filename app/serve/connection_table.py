@@ -157,7 +157,7 @@ class ConnectionTable:
         self.unstall(connection)
 
     def touch(self, connection: OpenConnection) -> None:
-        """Note that the connection was used now."""
+        """Record that the connection was used now."""
         try:
             self._open.move_to_end(connection)
         except KeyError:  # an earlier choice left it open, or it is closed
@@ -177,7 +177,7 @@ class ConnectionTable:
             longest.drop()
 
     def unstall(self, connection: OpenConnection) -> None:
-        """Note that the client has read its responses, or is gone."""
+        """Record that the client has read its responses, or is gone."""
         self._stalled_bytes -= self._stalled.pop(connection, 0)
 
     def checks_closing(self) -> bool:

@@ -61,7 +61,7 @@ class Dispatcher:
     def __call__(self, request: Request) -> Outcome:
         """Return the response, or a coroutine that waits for the response no longer than the client does."""
         started = perf_counter()
-        answer = self._handler.throttle(request.target, request.peer) or self._handler.answer(request)
+        answer = self._handler.throttle(request.target, request.peer) or self._handler.decide(request)
         if isinstance(answer, Pending):
             return self._later(answer, request, started)
         return self._record(answer, request.peer, started)
@@ -97,7 +97,7 @@ class Dispatcher:
         while isinstance(answer, Pending):
             await _wait(answer)
             waited = waited or answer.cold
-            answer = self._handler.answer(request, waited=waited)  # the rules may have changed meanwhile
+            answer = self._handler.decide(request, waited=waited)  # the rules may have changed meanwhile
         return self._record(answer, request.peer, started)
 
     def _record(self, answer: Answer, peer: Peer, started: float) -> Response:

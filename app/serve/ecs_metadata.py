@@ -93,7 +93,7 @@ class MetadataValues:
 
 
 def _listings(names: Iterable[str]) -> dict[str, set[str]]:
-    """Return every directory above `names` (empty, or with a final slash) and the names in it."""
+    """Return each directory above `names` with the names in it. A directory is empty, or ends with a slash."""
     found: dict[str, set[str]] = {}
     for name in names:
         directory = ""

@@ -39,7 +39,7 @@ class IdentityDocument(RootModel[dict[str, str]]):
 
 
 class ErrorDocument(BaseModel):
-    """Every error. Several clients judge by `Code` alone and never look at the status."""
+    """Every error. Several clients judge by `Code` only, and never look at the status."""
 
     Code: Annotated[str, Field(examples=["CredentialsUnavailable", "AccessDenied.Host", "NotFound"])]
     Message: Annotated[str, Field(description="Ends with the entry of the errors index, such as (IDS-501).")]

@@ -37,10 +37,10 @@ class RequestSink(Protocol):
         """Whether further bytes no longer count: refused, closing, or a response is owed that will be the last."""
 
     def begin_request(self) -> None:
-        """Note that the first byte of a request has arrived."""
+        """Record that the first byte of a request has arrived."""
 
     def continue_request(self) -> None:
-        """Note that the client waits for `100 Continue` before it sends the body."""
+        """Record that the client waits for `100 Continue` before it sends the body."""
 
     def complete_request(self, method: bytes, target: bytes, headers: RequestHeaders, *, keep_alive: bool) -> None:
         """Receive a request that has arrived completely."""

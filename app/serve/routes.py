@@ -1,7 +1,6 @@
 """The routes of the FastAPI application: paths, types and documentation.
 
-Every function hands the raw request to `answer`. Path parameters are declared for the OpenAPI document; the handlers
-match the raw path themselves, because nothing in it is percent-decoded.
+Every function hands the raw request to `respond`. Path parameters are for OpenAPI: handlers match the undecoded path.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from . import models
 
-Answer = Callable[[Request], Awaitable[Response]]
+Respond = Callable[[Request], Awaitable[Response]]
 
 DESCRIPTION = """\
 Refreshes STS credentials in the background and serves them to co-located processes. SDKs read them through
@@ -60,24 +59,24 @@ _ERRORS = {
 }
 
 
-def credentials(answer: Answer) -> APIRouter:
+def credentials(respond: Respond) -> APIRouter:
     """Return the routes of the credentials listener."""
     router = APIRouter(tags=["credentials"], responses=_errors(400, 403, 404, 429, 503))
 
     @router.get("/credentials", response_model=models.CredentialDocument, summary="Credentials of `default`")
     async def default_credentials(request: Request) -> Response:
         """Return the credentials of the profile `default`. A cold start waits for them for at most 4 seconds."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/credentials/{profile}", response_model=models.CredentialDocument, summary="Credentials of a profile")
     async def profile_credentials(request: Request, profile: Profile) -> Response:
         """Return the credentials of one profile. A trailing slash is accepted."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/aws/{profile}", response_model=models.AwsDocument, summary="Credentials for the SDKs of AWS")
     async def aws_credentials(request: Request, profile: Profile) -> Response:
         """Return the credentials of one profile as the SDKs of AWS read them, for tools that speak S3 to OSS."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get(
         "/{path_token}/aws/{profile}",
@@ -86,7 +85,7 @@ def credentials(answer: Answer) -> APIRouter:
     )
     async def aws_credentials_with_path_token(request: Request, path_token: PathToken, profile: Profile) -> Response:
         """Return the credentials of one profile, for a client that knows the path token."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get(
         "/{path_token}/credentials",
@@ -95,7 +94,7 @@ def credentials(answer: Answer) -> APIRouter:
     )
     async def default_credentials_with_path_token(request: Request, path_token: PathToken) -> Response:
         """Return the credentials of `default`. The token is also accepted as X-Aliyun-Parameters-Secrets-Token."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get(
         "/{path_token}/credentials/{profile}",
@@ -106,15 +105,15 @@ def credentials(answer: Answer) -> APIRouter:
         request: Request, path_token: PathToken, profile: Profile
     ) -> Response:
         """Return the credentials of one profile, for a client that knows the path token."""
-        return await answer(request)
+        return await respond(request)
 
     return router
 
 
-def ecs_metadata(answer: Answer) -> APIRouter:
+def ecs_metadata(respond: Respond) -> APIRouter:
     """Return the routes of the ECS metadata service, below `/latest` and below a date."""
     router = APIRouter(tags=["ECS metadata"], responses=_errors(400, 401, 403, 404, 429))
-    paths = _ecs_paths(answer)
+    paths = _ecs_paths(respond)
     router.include_router(paths, prefix="/latest")
     router.include_router(
         paths,
@@ -129,7 +128,7 @@ async def _dated(version: Version) -> None:
     """Declare the version for the OpenAPI document. The handlers read it from the raw path."""
 
 
-def _ecs_paths(answer: Answer) -> APIRouter:
+def _ecs_paths(respond: Respond) -> APIRouter:
     router = APIRouter()
 
     @router.put("/api/token", response_class=PlainTextResponse, summary="Issue a session token")
@@ -138,14 +137,14 @@ def _ecs_paths(answer: Answer) -> APIRouter:
         ttl: Ttl = None,
     ) -> Response:
         """Return a metadata session token: one line of visible ASCII."""
-        return await answer(request)
+        return await respond(request)
 
     roles = "/meta-data/ram/security-credentials/"
 
     @router.get(roles, response_class=PlainTextResponse, summary="List the role")
     async def list_roles(request: Request, session: SessionToken = None) -> Response:
         """Return one role name, which is a profile name: `default`, else the first that the caller may have."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get(
         roles + "{role}",
@@ -155,7 +154,7 @@ def _ecs_paths(answer: Answer) -> APIRouter:
     )
     async def role_credentials(request: Request, role: Profile, session: SessionToken = None) -> Response:
         """Return the credentials of one profile. A cold start waits for them for at most 0.8 seconds."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/meta-data/{name:path}", response_class=PlainTextResponse, summary="A metadata value")
     async def metadata_value(
@@ -164,7 +163,7 @@ def _ecs_paths(answer: Answer) -> APIRouter:
         session: SessionToken = None,
     ) -> Response:
         """Return a configured value, or the listing of the names for an empty name."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get(
         "/dynamic/instance-identity/document",
@@ -173,12 +172,12 @@ def _ecs_paths(answer: Answer) -> APIRouter:
     )
     async def identity_document(request: Request, session: SessionToken = None) -> Response:
         """Return the configured values as one JSON document, unsigned (`metadata.identityDocument`)."""
-        return await answer(request)
+        return await respond(request)
 
     return router
 
 
-def _probes(router: APIRouter, answer: Answer) -> None:
+def _probes(router: APIRouter, respond: Respond) -> None:
     """Add the routes that Kubernetes and Prometheus request."""
     dead: dict[int | str, dict[str, Any]] = {
         503: {"model": models.ProbeDocument, "description": "Not so; the body says why."}
@@ -187,49 +186,49 @@ def _probes(router: APIRouter, answer: Answer) -> None:
     @router.get("/livez", response_model=models.ProbeDocument, responses=dead, summary="Liveness")
     async def livez(request: Request) -> Response:
         """Return 200 while every loop of the process runs."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/healthz", response_model=models.ProbeDocument, responses=dead, summary="Liveness, on both listeners")
     async def healthz(request: Request) -> Response:
         """Return 200 while the process serves. The operations listener answers it as `/livez`."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/readyz", response_model=models.ProbeDocument, responses=dead, summary="Readiness")
     async def readyz(request: Request) -> Response:
         """Return 200 while every required profile has usable credentials."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/startupz", response_model=models.ProbeDocument, responses=dead, summary="Start-up")
     async def startupz(request: Request) -> Response:
         """Return 200 when the start-up gate (`startup.gate`) has opened."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
     async def metrics(request: Request) -> Response:
         """Return the metrics in the Prometheus text format. Scrapes at the same time share one body."""
-        return await answer(request)
+        return await respond(request)
 
 
-def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
+def ops(respond: Respond, *, docs_page: Respond, openapi: Respond) -> APIRouter:
     """Return the routes of the operations listener. The last two make the pages of the application."""
     router = APIRouter(tags=["operations"])
-    _probes(router, answer)
+    _probes(router, respond)
     local = _errors(400, 403)
 
     @router.get("/status.json", response_model=models.StatusDocument, responses=local, summary="Status, for programs")
     async def status_json(request: Request) -> Response:
         """Return the state of the sidecar and of every profile, to callers on loopback and on the admin socket."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/status", response_class=HTMLResponse, responses=local, summary="Status, for people")
     async def status(request: Request) -> Response:
         """Return the status as a page, to callers on loopback. With `?refresh=on` it reloads itself."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/errors", response_class=HTMLResponse, responses=local, summary="Errors and states, for people")
     async def errors(request: Request) -> Response:
         """Return the errors index and the states of this version as a page, to callers on loopback."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get("/openapi.json", response_model=dict[str, Any], responses=local, summary="This document")
     async def openapi_json(request: Request) -> Response:
@@ -260,42 +259,42 @@ def _add_head(router: APIRouter) -> None:
         )
 
 
-def admin(answer: Answer) -> APIRouter:
+def admin(respond: Respond) -> APIRouter:
     """Return the routes of the admin socket."""
     router = APIRouter(tags=["admin"], responses=_errors(403, 404))
 
     @router.post("/refresh", response_model=models.RenewalDocument, summary="Refresh all profiles now")
     async def refresh_all(request: Request) -> Response:
         """Refresh every profile and return the result of each."""
-        return await answer(request)
+        return await respond(request)
 
     @router.post("/refresh/{profile}", response_model=models.RenewalDocument, summary="Refresh one profile now")
     async def refresh(request: Request, profile: Profile) -> Response:
         """Refresh one profile and return the result."""
-        return await answer(request)
+        return await respond(request)
 
     @router.post("/purge", response_model=models.RenewalDocument, summary="Drop all credentials, then refresh")
     async def purge_all(request: Request) -> Response:
         """Drop the held credentials of every profile, then refresh."""
-        return await answer(request)
+        return await respond(request)
 
     @router.post("/purge/{profile}", response_model=models.RenewalDocument, summary="Drop credentials, then refresh")
     async def purge(request: Request, profile: Profile) -> Response:
         """Drop the held credentials of one profile, then refresh."""
-        return await answer(request)
+        return await respond(request)
 
     @router.get(
         "/session/{profile}", response_model=models.SessionDocument, responses=_errors(503), summary="Held credentials"
     )
     async def session(request: Request, profile: Profile) -> Response:
         """Return the held credentials of one profile, for the command `get`."""
-        return await answer(request)
+        return await respond(request)
 
     @router.put(
         "/log-level/{level}", response_model=models.LevelDocument, responses=_errors(400), summary="Set the log level"
     )
     async def log_level(request: Request, level: Level) -> Response:
         """Set the log level until the next reload or start."""
-        return await answer(request)
+        return await respond(request)
 
     return router

@@ -87,13 +87,13 @@ class Turns:
                 accept()
         # Counted before the first requests are answered: a connection has one request in a turn.
         further = [(queue.further, len(queue.further)) for queue in self._queues]
-        self._answer([(queue.first, len(queue.first)) for queue in self._queues], math.inf)
-        self._answer(further, max(MOST_PER_TURN, self.count + LEAST_FURTHER))
+        self._proceed([(queue.first, len(queue.first)) for queue in self._queues], math.inf)
+        self._proceed(further, max(MOST_PER_TURN, self.count + LEAST_FURTHER))
         if self._occupied():
             self.count = 2 * MOST_PER_TURN  # new requests in this turn wait behind those that are left
             self.over()
 
-    def _answer(self, queues: list[tuple[Queue, int]], most: float) -> None:
+    def _proceed(self, queues: list[tuple[Queue, int]], most: float) -> None:
         """Answer the given number of requests of each queue, one of each in turn, until `count` reaches `most`."""
         for done in range(max(waiting for _, waiting in queues)):
             for queue, waiting in queues:

@@ -58,7 +58,7 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
 
     @property
     def all_subjects(self) -> tuple[str, ...]:
-        """The subjects, else the client id: with IDaaS, Okta and most providers, the `sub` of a client is its id."""
+        """The subjects. Without them, the client id: IDaaS, Okta and most providers write it into `sub`."""
         is_client = self.kind not in ("keycloak", "kubernetes")
         return self.subjects or ((self.client_id,) if self.client_id and is_client else ())
 

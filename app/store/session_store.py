@@ -183,7 +183,7 @@ class SessionStore:
             async with asyncio.timeout(self._patience):
                 await asyncio.shield(removal)  # not cancelled: a slow disk still removes the entry
         except Exception as error:
-            removal.add_done_callback(_noted)
+            removal.add_done_callback(_read_outcome)
             message = f"{_words(error)}; the entry stays there, and may be used after a restart"
             self._report(StoreFailed(name, message, self._store, _code(error)))
 
@@ -225,8 +225,8 @@ class SessionStore:
         return task
 
 
-def _noted(removal: asyncio.Future[None]) -> None:
-    """Take note of how a late removal has ended: what it left behind was reported before."""
+def _read_outcome(removal: asyncio.Future[None]) -> None:
+    """Read the outcome of a late removal, so that asyncio logs no error: the time-out was reported already."""
     if not removal.cancelled():
         removal.exception()
 

@@ -60,9 +60,9 @@ class ChildReaper:
     async def reap_orphans(self) -> None:
         """Wait for orphans as they end, until cancelled. Only pid 1 of a PID namespace calls this method."""
         while True:
-            await self._sleep.sleep(SOON if self.reap() else SELDOM)
+            await self._sleep.sleep(SOON if self.reap_ended() else SELDOM)
 
-    def reap(self) -> bool:
+    def reap_ended(self) -> bool:
         """Wait for every ended orphan, but for no child of this program. Return whether there may be more children."""
         while not self._starting:
             try:

@@ -18,7 +18,7 @@ from .inotify import Inotify
 from .sleep import InterruptibleSleep
 from .survey import Survey
 
-SETTLE = 0.2
+QUIET = 0.2
 """Seconds from the first event to a check. All steps of a writer lead to one check, and no partial file is read."""
 
 PAUSE = 1.0
@@ -56,14 +56,14 @@ class FileWatch:
         not_reported: NotReported = lambda _why: None,
         *,
         open_inotify: Callable[[], Inotify] = Inotify,
-        settle: float = SETTLE,
+        quiet: float = QUIET,
         pause: float = PAUSE,
         survey: Survey | None = None,
     ) -> None:
         self._changed = changed
         self._not_reported = not_reported
         self._open_inotify = open_inotify
-        self._settle = settle
+        self._quiet = quiet
         self._between_checks = pause
         self._survey = survey or Survey()
         self._sleep = InterruptibleSleep()
@@ -144,7 +144,7 @@ class FileWatch:
         # Starvation: other users can cause events in a shared directory faster than this process reads them. Events
         # stay unread until the check that they lead to.
         self._ignore_events()
-        asyncio.get_running_loop().call_later(self._settle, self._wanted.set)
+        asyncio.get_running_loop().call_later(self._quiet, self._wanted.set)
 
     def _report_nothing(self, why: str) -> None:
         if self._why is None:

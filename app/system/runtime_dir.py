@@ -59,7 +59,7 @@ class KeptKey(Record, frozen=True):
     """
     A key of 32 bytes that survives a restart; None if it cannot be kept.
 
-    `lost`: why the key of an earlier process is not in use any more, or why there is no key; empty if all is well.
+    `lost`: why the key of an earlier process is not in use any more, or why there is no key; empty if neither is so.
     """
 
     HIDDEN = frozenset({"key"})

@@ -246,7 +246,7 @@ class Rotating:
         return self._used
 
     def worked(self) -> None:
-        """Note that the last secret that was read has been accepted."""
+        """Record that the last secret that was read has been accepted."""
         self._good = self._used
 
     def refused(self) -> bool:

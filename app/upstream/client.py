@@ -236,7 +236,7 @@ def _target(response: httpx.Response, sent: tuple[str, ...]) -> str:
 
 
 def _date(headers: httpx.Headers) -> float | None:
-    """Return the server's time by its Date, and by Age where a cache in between has kept the answer; or None."""
+    """Return the server's time by its Date, and by Age if the answer comes from a cache; or None."""
     date, age = instant(headers.get("date", "")), headers.get("age", "0").strip()
     if date is None or not (age.isascii() and age.isdigit()):
         return None

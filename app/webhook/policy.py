@@ -9,10 +9,10 @@ import msgspec
 
 from ..core.errors import ConfigError, Mistake
 from ..core.text import one_line
+from .convert import convert
 from .names import GROUP, POLICY_NAME, VERSION
 from .pod import flattened, within
 from .shape import metadata_of
-from .typed import typed
 
 Names = tuple[str, ...]
 
@@ -51,7 +51,7 @@ def decoded(value: Any, place: str) -> CredentialPolicy:
 
     The CRD's schema has already checked an object from the API server. An object from a file may have any content.
     """
-    return typed(within(value, "spec"), CredentialPolicy, place, "spec", error_code="IDS-128")
+    return convert(within(value, "spec"), CredentialPolicy, place, "spec", error_code="IDS-128")
 
 
 class FilePolicies:

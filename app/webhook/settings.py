@@ -11,7 +11,7 @@ from ..core.errors import ConfigError, Mistake
 from ..core.json_text import json_value
 from ..system import files
 from ..system.json_file import LARGEST, parse_object
-from .typed import typed
+from .convert import convert
 
 _CONFIGURATION = {
     "configVersion": "1.0",
@@ -60,7 +60,7 @@ def read_settings(path: str) -> Settings:
         value = parse_object(raw, path)
     except ConfigError as error:
         raise ConfigError.of(Mistake(each.cause, "IDS-128", each.cure) for each in error.mistakes) from None
-    settings = typed(value, Settings, path, error_code="IDS-128")
+    settings = convert(value, Settings, path, error_code="IDS-128")
     try:
         if not isinstance(json_value(settings.configuration), dict):
             raise ValueError

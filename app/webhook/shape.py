@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .typed import typed
+from .convert import convert
 
 Texts = dict[str, str] | None
 
@@ -117,10 +117,10 @@ class _Pod(_Part):
 
 def check_pod(pod: object, place: str, path: str = "") -> None:
     """Raise ConfigError with a line per member that the decision reads and that has another type."""
-    typed(pod, _Pod, place, path, error_code="IDS-126")
+    convert(pod, _Pod, place, path, error_code="IDS-126")
 
 
 def metadata_of(value: object, place: str) -> Metadata:
     """Return the metadata of an object of the API. Raises ConfigError, whose lines begin with `place`."""
     metadata = value.get("metadata") if isinstance(value, dict) else None
-    return typed(metadata if metadata is not None else {}, Metadata, place, "metadata", error_code="IDS-126")
+    return convert(metadata if metadata is not None else {}, Metadata, place, "metadata", error_code="IDS-126")

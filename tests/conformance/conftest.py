@@ -56,8 +56,8 @@ class InProcessSender:
         self.budget.take()
         request = request_of(raw)
         self.requests.append(request)
-        answer = self.handler.answer(request)
-        answer = self.handler.answer(request, waited=True) if isinstance(answer, Pending) else answer
+        answer = self.handler.decide(request)
+        answer = self.handler.decide(request, waited=True) if isinstance(answer, Pending) else answer
         assert isinstance(answer, Answer)
         raw = answer.response.bytes_for(b"GET", keep_alive=False)
         # The listener, which is not part of this test, removes the body of a response to HEAD.

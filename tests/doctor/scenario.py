@@ -30,7 +30,6 @@ REMOVED = object()
 
 URL = "http://127.0.0.1:7117/credentials"
 
-
 PRESENTED = Chain("127.0.0.1", 443, (Certificate("CN=leaf", "CN=root", "1" * 40, "2030-01-01"),))
 """The certificates that the issuer's server presents."""
 
@@ -213,3 +212,8 @@ class Scenario:
             "profiles": [self.state],
             **self.running,
         }
+
+
+def states(steps: list[Step]) -> dict[str, str]:
+    """Return the state of each step; of several endpoints, that of the last one."""
+    return {step.name: step.state for step in steps}

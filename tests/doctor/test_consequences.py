@@ -7,17 +7,9 @@ import pytest
 from app.doctor.consequences import Consequences, independent
 from app.doctor.finding import Step, broken
 
-from ..clock import Clock
 from ..conftest import configuration
-from ..workload import Workload
 from .configuration_cases import name_a_secret_file, write_the_secret
-from .scenario import Cloud, Scenario
-
-
-@pytest.fixture
-def scenario(workload: Workload, clock: Clock) -> Scenario:
-    """A healthy workload."""
-    return Scenario(workload, clock.clocks, Cloud(workload, clock.time))
+from .scenario import Scenario
 
 
 def codes(steps: list[Step]) -> list[tuple[str, tuple[str, ...]]]:

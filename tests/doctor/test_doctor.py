@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socketserver
 import threading
 from pathlib import Path
@@ -11,39 +10,15 @@ from typing import Any
 
 import pytest
 
-from app.cli import main
-from app.conformance.models.client import EcsClient, UriClient
-from app.conformance.models.ecs_clients import ECS_CLIENTS
-from app.conformance.models.uri_clients import URI_CLIENTS
-from app.core.error_index.index import INDEX
-from app.core.errors import ConfigError, Refused, Unreachable
-from app.doctor import clients, output, running
-from app.doctor.clients import MARGINS
-from app.doctor.finding import Step, failed, instruction, warning
+from app.core.errors import ConfigError, Unreachable
+from app.doctor import output, running
 from app.doctor.ram import RamAccess
 from app.emulator.world.world import CLIENT_SECRET, PROVIDER_ARN
-from app.upstream.answers.errors import error_of
-from app.upstream.answers.server_codes import CODES, MEANINGS_BY_WORDS
-from app.upstream.response import UpstreamResponse
 
-from ..clock import Clock
 from ..conftest import configuration
-from ..test_docs import UNUSABLE_BY_URI as UNUSABLE
-from ..workload import Workload
 from ..wrong_types import prints
 from .network_cases import failover, unconnected
-from .scenario import URL, Cloud, Scenario
-
-
-@pytest.fixture
-def scenario(workload: Workload, clock: Clock) -> Scenario:
-    """A healthy workload."""
-    return Scenario(workload, clock.clocks, Cloud(workload, clock.time))
-
-
-def states(steps: list[Step]) -> dict[str, str]:
-    """Return the state of each step; of several endpoints, that of the last one."""
-    return {step.name: step.state for step in steps}
+from .scenario import URL, Scenario, states
 
 
 async def test_steps_have_the_order_of_the_path(scenario: Scenario) -> None:
@@ -250,148 +225,6 @@ async def test_own_environment(variables: dict[str, str], state: str, found: lis
     step = next(step for step in await scenario.steps() if step.name == "client environment")
 
     assert (step.state, [finding.code for finding in step.findings]) == (state, found)
-
-
-# --- the command ------------------------------------------------------------------------------------------------------
-
-
-def test_findings_exit_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A mistake of the file is a finding: the exit code is 1, and the last line names the codes."""
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(configuration(extra=1)))
-
-    assert main(["doctor", "--config", str(path)], {}) == 1
-    text = capsys.readouterr().out
-    assert "broken   configuration: cannot be used" in text
-    assert "IDS-104" in text.splitlines()[-1]
-
-
-def test_json_has_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--json` prints one document with states, codes and cures."""
-    assert main(["doctor", "--json", "--config", str(tmp_path / "absent.json")], {}) == 1
-
-    document = json.loads(capsys.readouterr().out)
-    first = document["steps"][0]
-    assert (document["healthy"], first["step"], first["state"]) == (False, "configuration", "broken")
-    assert first["findings"][0]["code"] == "IDS-102"
-    assert first["findings"][0]["cure"]
-
-
-@pytest.mark.parametrize(
-    "options", [["--trust-policy", "absent.json"], ["--client-environment", "absent"], ["--profile", "p9"]]
-)
-def test_what_cannot_run_exits_with_2(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file of an option that does not exist, or an unknown profile, exits with 2 and one line."""
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(configuration()))
-
-    assert main(["doctor", "--config", str(path), *options], {"IDAAS_SECRET": "x"}) == 2
-    assert capsys.readouterr().err.startswith("idaas-sidecar doctor: --")
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="skipped: needs root, to give a file away")
-@pytest.mark.parametrize("running", [True, False])
-async def test_root_examines_the_sidecar_of_another_user(scenario: Scenario, running: bool) -> None:
-    """
-    A secret of the user who runs the sidecar is no finding for root: the skipped step names who reads the file.
-
-    Without a running sidecar nothing is known of the credentials, and the last line says so.
-    """
-    path = scenario.workload.write_file("secret", CLIENT_SECRET)
-    os.chmod(path, 0o600)
-    os.chown(path, 1001, 1001)
-    method = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": path}
-    scenario.put("identity.authnConfiguration", method)
-    if not running:
-        scenario.state = {}
-    steps = await scenario.steps()
-
-    assert [each for step in steps for each in step.findings] == []
-    (token,) = [step for step in steps if step.name == "token"]
-    assert (token.state, states(steps)["configuration"], states(steps)["exchange"]) == ("skipped", "ok", "skipped")
-    assert f"{path}: belongs to uid 1001, who could read and change it. A sidecar of that user reads" in token.summary
-    assert token.summary.endswith("run `sudo -u USER idaas-sidecar doctor`")
-    assert output.document(steps)["healthy"] is running
-    assert output.verdict(steps) == (
-        "healthy: the running sidecar has credentials; no token was requested"
-        if running
-        else "nothing is known of the credentials: no token was requested, and no running sidecar was asked"
-    )
-
-
-# --- parts ------------------------------------------------------------------------------------------------------------
-
-
-def test_cause_and_cure_are_printed_apart() -> None:
-    """Each finding has a line with its cause and a line with its cure, in text and as members of the JSON output."""
-    refused = Refused(
-        "HTTP 404", status=404, code="x", cloud_message="no role; set one", error_code="IDS-412", cure="a"
-    )
-    step = Step(
-        "exchange", "refused", findings=[failed(refused), warning("IDS-121", "a port is taken", "choose another")]
-    )
-
-    assert list(output.lines(step))[1:] == [
-        '         IDS-412 HTTP 404; it says "no role; set one"',
-        "         cure: a",
-        "         IDS-121 a port is taken",
-        "         cure: choose another",
-    ]
-    assert [(each["message"], each["cure"]) for each in output.document([step])["steps"][0]["findings"]] == [
-        ('HTTP 404; it says "no role; set one"', "a"),
-        ("a port is taken", "choose another"),
-    ]
-
-
-@pytest.mark.parametrize("seen", [*CODES, *(part for part, _ in MEANINGS_BY_WORDS)])
-def test_an_error_of_a_server_has_its_cure_apart(seen: str) -> None:
-    """A refusal has the cure of its entry beside the cause in a finding, and behind the cause in a log line."""
-    meaning = CODES.get(seen) or dict(MEANINGS_BY_WORDS)[seen]
-    code = seen.replace("*", "X") if seen in CODES else "other"
-    answer = UpstreamResponse(400, json.dumps({"Code": code, "Message": f"words: {seen}"}).encode())
-    error = error_of(answer, "https://sts.example", asked="STS")
-    found = failed(error)
-
-    assert found.code == error.error_code
-    assert found.cure == instruction(INDEX[found.code].cure)
-    assert found.cure not in found.message
-    assert found.message.startswith("https://sts.example: HTTP 400 ")
-    assert found.message.endswith('"')
-    if isinstance(error, Refused):
-        assert f": {meaning.cure}; it says" in str(error)
-        assert f"place: {error.own_words}" == error.at("place").own_words
-
-
-def test_internal_error_does_not_quote_its_text() -> None:
-    """The text of an error that was not raised on purpose may quote a secret."""
-    found = failed(ValueError("s3cr3t"))
-
-    assert (found.code, "s3cr3t" in found.message) == ("IDS-901", False)
-    assert failed(ConfigError("x", error_code="IDS-104")).code == "IDS-104"
-
-
-@pytest.mark.parametrize(("interface", "models"), [(clients.URI, URI_CLIENTS), (clients.ECS, ECS_CLIENTS)])
-def test_margins_are_those_of_all_known_clients(interface: str, models: tuple[UriClient | EcsClient, ...]) -> None:
-    """The table has each modelled client with a margin, and no other; clients that cannot use the URI are left out."""
-    known = {each.name: each.refresh.margin for each in models if each.refresh and each.refresh.margin > 0}
-    wanted = {name: margin for name, margin in known.items() if interface == clients.ECS or name not in UNUSABLE}
-
-    assert {each.client: each.seconds for each in MARGINS if each.interface == interface} == wanted
-
-
-@pytest.mark.parametrize(
-    ("length", "margin"), [(900, 600), (1800, 1080), (3600, 1860), (7200, 4320), (10_800, None), (43_200, None)]
-)
-def test_margins_that_a_length_misses(length: float, margin: int | None) -> None:
-    """The least margin that sessions of a length do not satisfy."""
-    assert min((each.seconds for each in clients.missed(length)), default=None) == margin
-
-
-def test_least_length_of_a_client() -> None:
-    """Each client's least length is one that its margin allows."""
-    for each in MARGINS:
-        assert each.needs is not None
-        assert each not in clients.missed(each.needs)
 
 
 async def test_broken_endpoint_is_a_warning_beside_a_working_one(scenario: Scenario) -> None:

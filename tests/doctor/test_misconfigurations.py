@@ -8,12 +8,10 @@ from app.core.error_index.index import INDEX
 from app.doctor.consequences import independent
 from app.doctor.finding import Step
 
-from ..clock import Clock
 from ..core.test_error_index import VERBS
 from ..test_cures import CURE
-from ..workload import Workload
 from . import cloud_cases, configuration_cases, network_cases, ram_cases, serving_cases
-from .scenario import Case, Cloud, Scenario
+from .scenario import Case, Scenario
 
 CASES = [
     *configuration_cases.CASES,
@@ -33,12 +31,6 @@ def test_no_entry_widens_trust_first() -> None:
     for code in WIDENS_TRUST:
         assert INDEX[code].cure.startswith("request ")
         assert " if " in INDEX[code].cure
-
-
-@pytest.fixture
-def scenario(workload: Workload, clock: Clock) -> Scenario:
-    """A healthy workload."""
-    return Scenario(workload, clock.clocks, Cloud(workload, clock.time))
 
 
 def shown(steps: list[Step]) -> list[str]:

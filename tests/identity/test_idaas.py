@@ -13,7 +13,7 @@ from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError, Mistake, Refused
 from app.core.values import Token
 from app.identity import idaas
-from app.identity.context import Notes
+from app.identity.context import Reporter
 from app.identity.idaas import IdaasIdentity
 from app.identity.methods.method import ClientFacts
 
@@ -102,7 +102,7 @@ class Recorder:
     def __init__(self) -> None:
         self.warnings: list[Mistake] = []
         self.expiries: list[tuple[str, float]] = []
-        self.notes = Notes(lambda kind, end: self.expiries.append((kind, end)), self.warnings.append)
+        self.reporter = Reporter(lambda kind, end: self.expiries.append((kind, end)), self.warnings.append)
 
 
 async def test_token_request() -> None:
@@ -117,7 +117,7 @@ async def test_token_request() -> None:
     found = application(connection={"proxy": "none"}, httpConfiguration={"readTimeout": 3000})
     surroundings = context(connect=connect, environ={"IDAAS_SECRET": "s"})
 
-    assert await idaas.build(found, "p", surroundings, Recorder().notes, None).token() == Token(JWT, NOW + 600)
+    assert await idaas.build(found, "p", surroundings, Recorder().reporter, None).token() == Token(JWT, NOW + 600)
     assert connections == [(Connection(proxy="none"), "p.connection", HttpConfiguration(read_timeout=3000))]
     (sent,) = http.sent
     assert (sent.method, sent.url) == ("POST", keys()["tokenEndpoint"])
@@ -158,7 +158,7 @@ async def test_token_exchange_request(types: dict[str, Any], fields: dict[str, s
     found = application(tokenExchange={"subject": {"type": "tokenFile", "tokenFile": "/t"}, **types})
     surroundings = context(http, environ={"IDAAS_SECRET": "s"})
 
-    assert await idaas.build(found, "p", surroundings, Recorder().notes, Subject()).token() == Token(JWT, NOW + 600)
+    assert await idaas.build(found, "p", surroundings, Recorder().reporter, Subject()).token() == Token(JWT, NOW + 600)
     assert http.sent[0].fields == {
         "client_id": keys()["clientId"],
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -174,7 +174,7 @@ async def test_new_secret_that_is_refused_is_replaced_by_the_previous_one() -> N
     environ = {"IDAAS_SECRET": "first"}
     http = FakeHttp(TOKEN, REFUSED, TOKEN, TOKEN)
     recorder = Recorder()
-    source = idaas.build(application(), "p", context(http, environ=environ), recorder.notes, None)
+    source = idaas.build(application(), "p", context(http, environ=environ), recorder.reporter, None)
     await source.token()
     environ["IDAAS_SECRET"] = "second"
 
@@ -198,7 +198,7 @@ async def test_assertion_that_is_accepted_the_second_time() -> None:
         authnConfiguration={"authnMethod": "CLIENT_SECRET_JWT", "clientSecretEnvVarName": "IDAAS_SECRET"}
     )
 
-    assert await idaas.build(identity, "p", surroundings, recorder.notes, None).token() == Token(JWT, NOW + 600)
+    assert await idaas.build(identity, "p", surroundings, recorder.reporter, None).token() == Token(JWT, NOW + 600)
     assert recorder.warnings == []
 
 
@@ -209,7 +209,7 @@ async def test_secret_that_was_not_replaced_is_tried_once() -> None:
     surroundings = context(http, environ={"IDAAS_SECRET": "s"})
 
     with pytest.raises(Refused, match="invalid_client"):
-        await idaas.build(application(), "p", surroundings, recorder.notes, None).token()
+        await idaas.build(application(), "p", surroundings, recorder.reporter, None).token()
 
     assert [sent.fields["client_secret"] for sent in http.sent] == ["s"]
     assert recorder.warnings == []
@@ -224,7 +224,7 @@ async def test_other_refusal_is_not_repeated(status: int, code: str, error_code:
     surroundings = context(http, environ={"IDAAS_SECRET": "s"})
 
     with pytest.raises(Refused) as caught:
-        await idaas.build(application(), "p", surroundings, Recorder().notes, None).token()
+        await idaas.build(application(), "p", surroundings, Recorder().reporter, None).token()
 
     assert len(http.sent) == 1
     assert (caught.value.code, caught.value.error_code) == (code, error_code)

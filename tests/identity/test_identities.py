@@ -18,7 +18,7 @@ from app.core.events import Warned
 from app.core.values import Token
 from app.identity import identities
 from app.identity.command import CommandIdentity
-from app.identity.context import Notes
+from app.identity.context import Reporter
 from app.identity.idaas import IdaasIdentity
 from app.identity.identities import Identity
 from app.identity.methods.oidc import IdaasOidc
@@ -143,7 +143,7 @@ async def test_access_key_that_is_not_ascii_is_refused(workload: Workload, offli
 
 
 ISSUER = "https://idp.example.com"
-NO_NOTES = Notes(lambda _kind, _end: None, lambda _sentence: None)
+NO_REPORTS = Reporter(lambda _kind, _end: None, lambda _sentence: None)
 
 
 def application(method: dict[str, Any] | None = None, **changes: Any) -> IdaasIdentity:
@@ -365,8 +365,8 @@ async def test_token_is_dated_by_the_clock_of_its_server(tmp_path: Path) -> None
     )
     settings = client(tokenEndpoint=f"{ISSUER}/token")
 
-    assert (await identities.build(settings, "p", surroundings, NO_NOTES).token()).expires_at == NOW + 660
-    file = identities.build(TokenFileIdentity(str(path)), "p", surroundings, NO_NOTES)
+    assert (await identities.build(settings, "p", surroundings, NO_REPORTS).token()).expires_at == NOW + 660
+    file = identities.build(TokenFileIdentity(str(path)), "p", surroundings, NO_REPORTS)
     assert (await file.token()).expires_at == NOW + 900
 
 
@@ -380,13 +380,13 @@ async def test_source_of_each_kind(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(TOKEN)
 
-    file = identities.build(TokenFileIdentity(str(path)), "p", context(), NO_NOTES)
+    file = identities.build(TokenFileIdentity(str(path)), "p", context(), NO_REPORTS)
     assert await file.token() == Token(TOKEN, NOW + 900)
     with pytest.raises(Unreachable, match=r"^p\.command: the command ended with status 3"):
-        await identities.build(COMMAND, "p", context(), NO_NOTES).token()
+        await identities.build(COMMAND, "p", context(), NO_REPORTS).token()
     for settings in (application(), client(tokenEndpoint=f"{ISSUER}/token")):
         surroundings = context(FakeHttp(TOKEN_ANSWER), environ=environ)
-        assert await identities.build(settings, "p", surroundings, NO_NOTES).token() == Token(TOKEN, NOW + 600)
+        assert await identities.build(settings, "p", surroundings, NO_REPORTS).token() == Token(TOKEN, NOW + 600)
 
 
 async def test_token_of_the_subject_is_exchanged(tmp_path: Path) -> None:
@@ -394,7 +394,7 @@ async def test_token_of_the_subject_is_exchanged(tmp_path: Path) -> None:
     path = tmp_path / "token"
     exchanging = application(tokenExchange={"subject": {"type": "tokenFile", "tokenFile": str(path)}})
     http = FakeHttp(TOKEN_ANSWER)
-    source = identities.build(exchanging, "p", context(http, environ={"IDAAS_SECRET": "s"}), NO_NOTES)
+    source = identities.build(exchanging, "p", context(http, environ={"IDAAS_SECRET": "s"}), NO_REPORTS)
 
     with pytest.raises(NotThereYet, match=rf"^p\.tokenExchange\.subject\.tokenFile: {path}: no such file"):
         await source.token()

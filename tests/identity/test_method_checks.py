@@ -21,7 +21,7 @@ from app.core.checks import Check, Findings, require
 from app.core.errors import ConfigError
 
 from ..workload import Workload
-from .test_method_settings import facts, method_of, sent_by
+from .configured_methods import facts, method_of, sent_by
 from .test_private_key import ENCRYPTION, PASSWORD, RSA
 
 FED = {"applicationFederatedCredentialName": "fed-1"}

@@ -1,11 +1,9 @@
-"""Each authentication method as configured: the proof that its settings make, its defaults, and its checks."""
+"""Each authentication method as configured: the proof that its settings make, and its defaults."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,77 +17,47 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 
 from app.config.decode import convert
 from app.core.checks import require
-from app.core.connection import Connection
-from app.core.display import HIDDEN
-from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
+from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.values import Token
 from app.emulator.world.world import CLIENT_ID
-from app.identity import idaas
 from app.identity.client_auth import Proof, jwt_bearer
-from app.identity.context import Notes, TokenSource
-from app.identity.idaas import IdaasIdentity
+from app.identity.context import Reporter
 from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
-from app.identity.methods.method import ClientFacts, Method
+from app.identity.methods.method import Method
 from app.identity.methods.plugin import IdaasPlugin
 from app.identity.methods.private_key_jwt import IdaasPrivateKeyJwt
 from app.identity.methods.tls_client_auth import OAuthTlsClientAuth
-from app.identity.oidc_client import OidcClientIdentity
-from app.identity.oidc_client import build as build_oidc_client
-from app.system.disk import Disk
-from app.upstream.acs3 import KeyPair, acs3
 
 from ..conftest import identity as keys
-from ..upstream.fake_http import FakeHttp, Sent, answer
+from ..upstream.fake_http import FakeHttp, answer
 from ..workload import Workload
-from .contexts import NOW, HungDisk, context
+from .configured_methods import (
+    ACCESS_KEY,
+    CLIENT,
+    EIAM,
+    ENDPOINT,
+    JWT,
+    PLUGIN,
+    PLUGIN_TOKEN,
+    SECRET,
+    TOKEN,
+    Change,
+    certificate,
+    facts,
+    locked,
+    method_of,
+    sent_by,
+    source_of,
+)
+from .contexts import NOW, HungDisk
 from .identities import IDENTITIES
 from .test_jwt_claims import token
-from .test_private_key import EC, ED, ENCRYPTION, PASSWORD, der, pem
+from .test_private_key import EC, ENCRYPTION, PASSWORD, pem
 
-JWT = token({})
 OIDC_TOKEN = token({"sub": "pod"})
-TOKEN = answer({"access_token": JWT, "expires_in": 600})
-ENDPOINT = "https://idp.example.com/token"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-SECRET = "s 3/+="
-ENVIRON = {"SECRET": SECRET}
 NAMED = {"clientSecretEnvVarName": "SECRET"}
 GRANT = {"grant_type": "client_credentials"}
-CLIENT = "app:1"
-
-
-def source_of(
-    method: dict[str, Any], http: FakeHttp, notes: Notes | None = None, disk: Disk | None = None, **environ: str
-) -> TokenSource:
-    """Return the token source of a client with a method of IDaaS (`authnMethod`) or of OAuth (`method`)."""
-    surroundings = context(http, environ=ENVIRON | environ, disk=disk or Disk())
-    notes = notes or Notes(lambda _kind, _end: None, lambda _sentence: None)
-    if "authnMethod" in method:
-        changes = {"clientId": CLIENT, "tokenEndpoint": ENDPOINT, "authnConfiguration": method}
-        found = keys(**changes, openApiEndpoint="eiam.example.com", scope="aud|a aud|b")
-        application = convert(found, IdaasIdentity)
-        assert application.authn_configuration.identity_type == "CLIENT"
-        return idaas.build(application, "p", surroundings, notes, None)
-    settings = {"type": "oidcClient", "clientId": CLIENT, "tokenEndpoint": ENDPOINT, "clientAuthentication": method}
-    return build_oidc_client(convert(settings, OidcClientIdentity), "p", surroundings, notes)
-
-
-async def sent_by(method: dict[str, Any], notes: Notes | None = None, **environ: str) -> Sent:
-    """Return the one request by which a client with this method obtains a token."""
-    http = FakeHttp(TOKEN)
-    assert await source_of(method, http, notes, **environ).token() == Token(JWT, NOW + 600)
-    (sent,) = http.sent
-    assert (sent.method, sent.url) == ("POST", ENDPOINT)
-    return sent
-
-
-def method_of(keys: dict[str, Any]) -> Method:
-    """Return the settings of a method."""
-    kinds = IDAAS_METHODS if "authnMethod" in keys else OAUTH_METHODS
-    tag = keys.get("authnMethod") or keys["method"]
-    return convert(keys, next(kind for kind in kinds if kind.__struct_config__.tag == tag))
-
-
 ENVIRONMENTS = [
     *("COMMON", "COMPUTER", "KUBERNETES", "ALIBABA_CLOUD_ECS", "ALIBABA_CLOUD_ECI", "ALIBABA_CLOUD_ACK"),
     *("AWS_EC2", "AWS_ESK", "GOOGLE_VM", "HUAWEI_CLOUD_ECS", "CUSTOM", None),
@@ -241,10 +209,10 @@ async def test_certificate_is_sent_with_its_assertion(inline: bool, encrypted: b
         **password,
         **(texts if inline else files),
     }
-    notes = Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
+    reporter = Reporter(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
     require(method_of(method).read_checks("p", {"PASSWORD": PASSWORD}))
 
-    sent = await sent_by(method, notes, PASSWORD=PASSWORD)
+    sent = await sent_by(method, reporter, PASSWORD=PASSWORD)
 
     assert sent.fields["application_federated_credential_name"] == "fed-1"
     assert sent.fields["client_assertion_type"] == "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
@@ -315,444 +283,6 @@ async def test_pca_names_a_file_that_is_damaged_later(key: str, message: str, wo
     assert caught.value.error_code == "IDS-115"
 
 
-PLUGIN = {"authnMethod": "PLUGIN"}
-ACCESS_KEY = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "of-key"}
-PLUGIN_TOKEN = {"AccessToken": JWT, "TokenType": "Bearer", "ExpiresIn": 600}
-EIAM = "https://eiam.example.com"
-
-
-async def test_plugin_signs_a_call_of_the_openapi() -> None:
-    """PLUGIN calls GenerateOauthToken of the EIAM OpenAPI with the scope's audience and values."""
-    http = FakeHttp(answer({"TokenResponse": PLUGIN_TOKEN}))
-
-    assert await source_of(PLUGIN, http, **ACCESS_KEY).token() == Token(JWT, NOW + 600)
-
-    query = {
-        "InstanceId": keys()["idaasInstanceId"],
-        "ApplicationId": CLIENT,
-        "Audience": "aud",
-        "ScopeValues.1": "a",
-        "ScopeValues.2": "b",
-    }
-    headers = acs3(
-        "eiam.example.com",
-        query,
-        action="GenerateOauthToken",
-        version="2021-12-01",
-        keys=KeyPair("LTAI", "of-key"),
-        at=NOW,
-        nonce="id-1",
-    )
-    url = (
-        f"{EIAM}/?ApplicationId=app%3A1&Audience=aud&InstanceId={keys()['idaasInstanceId']}"
-        "&ScopeValues.1=a&ScopeValues.2=b"
-    )
-    assert http.sent == [Sent("POST", url, {}, headers)]
-
-
-@pytest.mark.parametrize(
-    ("response", "seconds"),
-    [({"ExpiresIn": 500, "ExpiresAt": None}, 500), ({"ExpiresAt": NOW + 400}, 400)],
-)
-async def test_end_of_the_plugins_token(response: dict[str, Any], seconds: float) -> None:
-    """The token ends at the earlier of the ends that the OpenAPI names."""
-    http = FakeHttp(answer({"TokenResponse": PLUGIN_TOKEN | response}))
-
-    assert (await source_of(PLUGIN, http, **ACCESS_KEY).token()).expires_at == NOW + seconds
-
-
-@pytest.mark.parametrize(
-    ("body", "message", "endpoint", "status"),
-    [
-        ({}, "HTTP 200 without TokenResponse", EIAM, 200),
-        ({"TokenResponse": "x"}, "HTTP 200 without TokenResponse", EIAM, 200),
-        ({"TokenResponse": {}}, "an answer without access_token", "", 0),
-        ({"TokenResponse": PLUGIN_TOKEN | {"TokenType": "mac"}}, "a token of type mac, not Bearer", "", 0),
-    ],
-)
-async def test_unusable_answer_of_the_openapi(body: dict[str, Any], message: str, endpoint: str, status: int) -> None:
-    """A 200 without a usable token is a transient error."""
-    with pytest.raises(Unreachable, match=f"^{EIAM}: {message}") as caught:
-        await source_of(PLUGIN, FakeHttp(answer(body)), **ACCESS_KEY).token()
-
-    assert (caught.value.endpoint, caught.value.status, caught.value.error_code) == (endpoint, status, "IDS-320")
-
-
-@pytest.mark.parametrize(
-    ("code", "withdrawn", "cure", "error_code"),
-    [
-        (
-            "NoPermission",
-            True,
-            "grant the AccessKey's user or role the action eiam:GenerateOauthToken on the application",
-            "IDS-327",
-        ),
-        (
-            "EntityNotExist.Application",
-            False,
-            "write the application's id into clientId, and that of its instance into idaasInstanceId",
-            "IDS-328",
-        ),
-    ],
-)
-async def test_refusal_of_the_openapi(code: str, withdrawn: bool, cure: str, error_code: str) -> None:
-    """A refusal names its cure and never the secret; a permission that was taken away withdraws the identity."""
-    refused = answer({"Code": code, "Message": "signed with of-key"}, 403)
-
-    with pytest.raises(Refused) as caught:
-        await source_of(PLUGIN, FakeHttp(refused), **ACCESS_KEY).token()
-
-    assert (caught.value.code, caught.value.withdrawn, caught.value.error_code) == (code, withdrawn, error_code)
-    assert caught.value.cloud_message == "signed with [hidden]"
-    assert cure in str(caught.value)
-
-
-async def test_plugin_uses_the_instances_role() -> None:
-    """Without an AccessKey the role of the ECS instance signs, from the metadata service that is configured."""
-    role = {"Code": "Success", "AccessKeyId": "STS.id", "AccessKeySecret": "of-role", "SecurityToken": "token-1"}
-    session = answer("session-1")
-    http = FakeHttp(session, answer("role-1"), session, answer(role), answer({"TokenResponse": PLUGIN_TOKEN}))
-    method = PLUGIN | {"ecsMetadataEndpoint": "http://127.0.0.1:7081/"}
-
-    await source_of(method, http, HOME="/nowhere").token()
-
-    assert [sent.url.partition("/latest")[0] for sent in http.sent[:4]] == ["http://127.0.0.1:7081"] * 4
-    assert http.sent[4].headers["x-acs-security-token"] == "token-1"
-
-
-# --- checks -----------------------------------------------------------------------------------------------------------
-
-
-def facts(**changes: Any) -> ClientFacts:
-    """Return the facts of a client at `p`."""
-    return ClientFacts(**{"place": "p", "client_id": "c-1", "issuer": None, "connection": Connection(), **changes})
-
-
-CERTIFICATE = Connection(certificate_file="/tls.pem")
-FED = {"applicationFederatedCredentialName": "fed-1"}
-NAMED_SECRET = {"clientSecretEnvVarName": "IDAAS_SECRET"}
-NAMED_KEY = {"privateKeyFile": "/key.pem"}
-CHAIN = {"clientX509CertificateFile": "/leaf.pem", "x509CertChainsFile": "/chain.pem"}
-EIAM_FACTS = {"open_api_endpoint": "eiam.example.com"}
-VALID: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"authnMethod": "CLIENT_SECRET_POST", **NAMED_SECRET}, {}),
-    ({"method": "client_secret_jwt", **NAMED_SECRET}, {}),
-    (
-        {"method": "client_secret_jwt", **NAMED_SECRET, "assertionAudience": "issuer"},
-        {"issuer": "https://idp.example.com"},
-    ),
-    ({"method": "private_key_jwt", **NAMED_KEY, "assertionAudience": "issuer"}, {"issuer": "https://idp.example.com"}),
-    ({"method": "tls_client_auth"}, {"connection": CERTIFICATE}),
-    ({"authnMethod": "PCA", **FED, **NAMED_KEY, **CHAIN}, {}),
-    ({"authnMethod": "PKCS7", **FED}, {}),
-    ({"authnMethod": "PKCS7", **FED, "clientDeployEnvironment": "ALIBABA_CLOUD_ECS"}, {}),
-    ({"authnMethod": "OIDC", **FED}, {}),
-    ({"authnMethod": "OIDC", **FED, "clientDeployEnvironment": "KUBERNETES"}, {}),
-    (PLUGIN, EIAM_FACTS),
-    (PLUGIN | {"pluginName": "alibabacloudPluginCredentialProvider"}, EIAM_FACTS),
-]
-
-
-@pytest.mark.parametrize(("method", "changes"), VALID, ids=range(len(VALID)))
-def test_complete_method_passes(method: dict[str, Any], changes: dict[str, Any]) -> None:
-    """A method with all that it needs passes; a client has no token exchange unless its facts say so."""
-    require(method_of(method).checks("p.m", facts(**changes)))
-    assert not facts(**changes).exchanges_tokens
-
-
-INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
-    (
-        {"method": "client_secret_jwt", **NAMED_SECRET, "assertionAudience": "issuer"},
-        {},
-        "p.issuer: required where assertionAudience is issuer",
-        "IDS-106",
-    ),
-    (
-        {"method": "private_key_jwt", **NAMED_KEY, "assertionAudience": "issuer"},
-        {"issuer": ""},
-        "p.issuer: required where assertionAudience is issuer",
-        "IDS-106",
-    ),
-    ({"method": "tls_client_auth"}, {}, "p.connection.certificateFile: required with tls_client_auth", "IDS-106"),
-    (
-        {"authnMethod": "PCA", **NAMED_KEY, **CHAIN},
-        {},
-        "p.m.applicationFederatedCredentialName: required with PCA",
-        "IDS-106",
-    ),
-    ({"authnMethod": "PKCS7"}, {}, "p.m.applicationFederatedCredentialName: required with PKCS7", "IDS-106"),
-    ({"authnMethod": "OIDC"}, {}, "p.m.applicationFederatedCredentialName: required with OIDC", "IDS-106"),
-    (
-        {"authnMethod": "PKCS7", **FED, "clientDeployEnvironment": "KUBERNETES"},
-        {},
-        "p.m.clientDeployEnvironment: PKCS7 works only in ALIBABA_CLOUD_ECS",
-        "IDS-113",
-    ),
-    (
-        {"authnMethod": "OIDC", **FED, "clientDeployEnvironment": "ALIBABA_CLOUD_ECS"},
-        {},
-        "p.m.clientDeployEnvironment: OIDC works only in KUBERNETES",
-        "IDS-113",
-    ),
-    (
-        {"authnMethod": "PKCS7", **FED, "ecsMetadataEndpoint": "http://10.0.0.1"},
-        {},
-        "p.m.ecsMetadataEndpoint: 'http://10.0.0.1' is neither",
-        "IDS-112",
-    ),
-    ({"authnMethod": "CLIENT_SECRET_BASIC"}, {}, "p.m: clientSecretEnvVarName or clientSecretFile is req", "IDS-106"),
-    ({"method": "client_secret_jwt"}, {}, "p.m: clientSecretEnvVarName or clientSecretFile is required", "IDS-106"),
-    ({"method": "private_key_jwt"}, {}, "p.m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
-    ({"authnMethod": "PCA", **FED, **CHAIN}, {}, "p.m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
-    ({"authnMethod": "PCA", **FED, **NAMED_KEY}, {}, "p.m: clientX509Certificate or clientX509Certifi", "IDS-106"),
-    (
-        {"authnMethod": "PRIVATE_KEY_JWT", **NAMED_KEY, "privateKeyEnvVarName": "IDAAS_KEY"},
-        {},
-        "p.m: privateKeyEnvVarName and privateKeyFile are both set",
-        "IDS-113",
-    ),
-    (
-        {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "hunter2!"},
-        {},
-        f"p.m.clientSecretEnvVarName: {HIDDEN} is not the name of an environment variable",
-        "IDS-108",
-    ),
-    (
-        {"authnMethod": "PRIVATE_KEY_JWT", **NAMED_KEY, "privateKeyPasswordEnvVarName": "$PASSWORD"},
-        {},
-        f"p.m.privateKeyPasswordEnvVarName: {HIDDEN} is not the name of an environment variable",
-        "IDS-108",
-    ),
-    ({"method": "client_assertion"}, {}, "p.m: tokenEnvVarName or tokenFile is required", "IDS-106"),
-    (PLUGIN, {}, "p.openApiEndpoint: required with PLUGIN", "IDS-106"),
-    (
-        PLUGIN,
-        {"open_api_endpoint": "http://eiam.example.com"},
-        "p.openApiEndpoint: 'http://eiam.example.com' would",
-        "IDS-112",
-    ),
-    (
-        PLUGIN | {"pluginName": "other"},
-        EIAM_FACTS,
-        "p.m.pluginName: 'other' is not known here; there is alibabacloud",
-        "IDS-105",
-    ),
-    (PLUGIN, EIAM_FACTS | {"exchanges_tokens": True}, "p.tokenExchange: cannot be combined with PLUGIN", "IDS-113"),
-    (
-        PLUGIN | {"ecsMetadataEndpoint": "http://10.0.0.1"},
-        EIAM_FACTS,
-        "p.m.ecsMetadataEndpoint: 'http://10.0.0.1' is",
-        "IDS-112",
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("method", "changes", "message", "error_code"), INVALID, ids=[message for _, _, message, _ in INVALID]
-)
-def test_incomplete_method_is_refused(
-    method: dict[str, Any], changes: dict[str, Any], message: str, error_code: str
-) -> None:
-    """What a method lacks, or cannot be combined with, is refused with its key."""
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}") as caught:
-        require(method_of(method).checks("p.m", facts(**changes)))
-
-    assert caught.value.error_code == error_code
-
-
-Change = Callable[[Workload], dict[str, Any]]
-
-
-def certificate(workload: Workload, **changes: Any) -> dict[str, Any]:
-    """Return PCA with a certificate, its chain and its key."""
-    issued = workload.emulator.issue_certificate()
-    found = {
-        "authnMethod": "PCA",
-        "privateKeyFile": workload.write_file("tls.key", issued.key_pem),
-        "clientX509Certificate": issued.leaf_pem,
-        "x509CertChains": issued.chain_pem,
-    }
-    return {name: value for name, value in (found | changes).items() if value is not None}
-
-
-def locked(workload: Workload, **changes: Any) -> dict[str, Any]:
-    """Return PRIVATE_KEY_JWT with a key that has a password."""
-    path = workload.write_file("key.pem", pem(EC, encryption=ENCRYPTION))
-    return {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": path, **changes}
-
-
-UNREADABLE: list[tuple[Change, str, str]] = [
-    (
-        lambda _: {"authnMethod": "CLIENT_SECRET_POST"},
-        "m: clientSecretEnvVarName or clientSecretFile is required",
-        "IDS-106",
-    ),
-    (
-        lambda _: {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "S", "clientSecretFile": "/s"},
-        "m: clientSecretEnvVarName and clientSecretFile are both set; keep one",
-        "IDS-113",
-    ),
-    (
-        lambda _: {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": "/no/s"},
-        "m.clientSecretFile: /no/s: no",
-        "IDS-124",
-    ),
-    (
-        lambda _: {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "S"},
-        "m.clientSecretEnvVarName: the environment variable S is not set",
-        "IDS-108",
-    ),
-    (lambda _: {"authnMethod": "PRIVATE_KEY_JWT"}, "m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
-    (
-        lambda _: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": "/no/k"},
-        "m.privateKeyFile: /no/k: no such file",
-        "IDS-124",
-    ),
-    (
-        lambda _: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyEnvVarName": "K"},
-        "m.privateKeyEnvVarName: the environment variable K is not set",
-        "IDS-108",
-    ),
-    (
-        locked,
-        "m.privateKeyFile: */key.pem: no usable private key: it is encrypted; name its password with "
-        "privateKeyPasswordEnvVarName",
-        "IDS-115",
-    ),
-    (
-        lambda workload: locked(workload, privateKeyPasswordEnvVarName="WRONG"),
-        "m.privateKeyFile: */key.pem: no usable private key: the password is wrong, or the key damaged",
-        "IDS-115",
-    ),
-    (
-        lambda workload: locked(workload, privateKeyPasswordEnvVarName="MISSING"),
-        "m.privateKeyPasswordEnvVarName: the environment variable MISSING is not set",
-        "IDS-108",
-    ),
-    (
-        lambda workload: locked(workload, privateKeyPasswordEnvVarName="PASSWORD", algorithm="RS256"),
-        "m.algorithm: RS256 does not fit the key, whose own is ES256",
-        "IDS-115",
-    ),
-    (
-        lambda workload: {
-            "authnMethod": "PRIVATE_KEY_JWT",
-            "privateKeyFile": workload.write_file("key.pem", pem(ec.generate_private_key(ec.BrainpoolP256R1()))),
-        },
-        "m.privateKeyFile: */key.pem: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
-        "IDS-115",
-    ),
-    (
-        lambda workload: certificate(workload, clientX509Certificate=None),
-        "m: clientX509Certificate or clientX509CertificateFile is required",
-        "IDS-106",
-    ),
-    (
-        lambda workload: certificate(workload, clientX509CertificateFile="/c"),
-        "m: clientX509Certificate and clientX509CertificateFile are both set; keep one",
-        "IDS-113",
-    ),
-    (
-        lambda workload: certificate(workload, clientX509Certificate=None, clientX509CertificateFile="/no/c"),
-        "m.clientX509CertificateFile: /no/c: no such file",
-        "IDS-124",
-    ),
-    (
-        lambda workload: certificate(workload, x509CertChains=None),
-        "m: x509CertChains or x509CertChainsFile is required",
-        "IDS-106",
-    ),
-    (
-        lambda workload: certificate(workload, x509CertChainsFile="/c"),
-        "m: x509CertChains and x509CertChainsFile are both set; keep one",
-        "IDS-113",
-    ),
-    (
-        lambda workload: certificate(workload, x509CertChains=None, x509CertChainsFile="/no/c"),
-        "m.x509CertChainsFile: /no/c: no such file",
-        "IDS-124",
-    ),
-    (
-        lambda workload: certificate(workload, x509CertChains="a word"),
-        "m.x509CertChains: no usable certificate, neither PEM",
-        "IDS-115",
-    ),
-    (
-        lambda workload: certificate(
-            workload, x509CertChains=None, x509CertChainsFile=workload.write_file("chain.pem", "a word")
-        ),
-        "m.x509CertChainsFile: */chain.pem: no usable certificate, neither PEM",
-        "IDS-115",
-    ),
-    (
-        lambda workload: certificate(workload, privateKeyFile=workload.register_key(CLIENT_ID)),
-        "m.privateKeyFile: */key.pem: the private key does not belong to the certificate in m.clientX509Certificate",
-        "IDS-115",
-    ),
-    (
-        lambda workload: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": workload.write_file("key.pem", pem(ED))},
-        "m.privateKeyFile: */key.pem: neither an RSA nor an EC key; IDaaS takes no other",
-        "IDS-115",
-    ),
-    (
-        lambda workload: {
-            "method": "private_key_jwt",
-            "privateKeyFile": workload.write_file("key.pem", pem(ec.generate_private_key(ec.BrainpoolP256R1()))),
-        },
-        "m.privateKeyFile: */key.pem: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
-        "IDS-115",
-    ),
-]
-
-
-@pytest.mark.parametrize(("make", "message", "error_code"), UNREADABLE, ids=[message for _, message, _ in UNREADABLE])
-def test_unreadable_secret_is_reported(make: Change, message: str, error_code: str, workload: Workload) -> None:
-    """A secret, key or certificate that is missing, ambiguous or unusable is reported with its key and file."""
-    error = NotThereYet if "/no/" in message else ConfigError
-    pattern = re.escape(message).replace(r"\*", "/[^ :]+")
-    with pytest.raises(error, match=f"^{pattern}") as caught:
-        require(method_of(make(workload)).read_checks("m", {"PASSWORD": PASSWORD, "WRONG": "another"}))
-
-    assert caught.value.error_code == error_code
-
-
-def binary_key(workload: Workload) -> str:
-    """Write a private key as DER; return its path."""
-    path = Path(workload.write_file("key.der", ""))
-    path.write_bytes(base64.b64decode(der(EC)))
-    return str(path)
-
-
-READABLE: list[Change] = [
-    lambda _: {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "S"},
-    lambda workload: {"authnMethod": "CLIENT_SECRET_JWT", "clientSecretFile": workload.write_file("s", "s")},
-    lambda workload: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": workload.register_key(CLIENT_ID)},
-    lambda workload: locked(workload, privateKeyPasswordEnvVarName="PASSWORD", algorithm="ES256"),
-    certificate,
-    lambda workload: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": binary_key(workload)},
-    lambda workload: {"method": "private_key_jwt", "privateKeyFile": workload.write_file("key.pem", pem(ED))},
-    lambda _: {"method": "tls_client_auth"},
-]
-
-
-@pytest.mark.parametrize("make", READABLE, ids=range(len(READABLE)))
-def test_readable_secret_is_accepted(make: Change, workload: Workload) -> None:
-    """A secret in a variable or a file, an encrypted key with its password, and a certificate with its key pass."""
-    require(method_of(make(workload)).read_checks("m", {"S": "s", "PASSWORD": PASSWORD}))
-
-
-def test_token_of_another_issuer_may_be_public(workload: Workload) -> None:
-    """Other users may read a projected token, which another program writes; it may not exist yet."""
-    path = Path(workload.write_file("projected", JWT))
-    path.chmod(0o644)
-    method = {"method": "client_assertion", "tokenFile": str(path)}
-
-    require(method_of(method).token_checks("m", {}))
-    path.unlink()
-    with pytest.raises(NotThereYet, match=rf"^m\.tokenFile: {path}: no such file"):
-        require(method_of(method).token_checks("m", {}))
-
-
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -804,9 +334,9 @@ async def test_certificate_names_the_key_of_the_assertion(workload: Workload) ->
     """private_key_jwt with a certificate sends its thumbprint (RFC 7515 4.1.8) and reports when it ends."""
     method, thumbprint = named_by_certificate(workload)
     expiries: list[tuple[str, float]] = []
-    notes = Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
+    reporter = Reporter(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
 
-    sent = await sent_by(method, notes)
+    sent = await sent_by(method, reporter)
 
     assert jwt.get_unverified_header(sent.fields["client_assertion"])["x5t#S256"] == thumbprint
     assert expiries == [("certificate", NOW + 30 * 86_400)]
@@ -843,7 +373,7 @@ async def test_previous_key_is_used_only_without_a_certificate(named: bool, work
     used = method if named else {name: method[name] for name in ("method", "privateKeyFile")}
     warnings: list[str] = []
     http = FakeHttp(TOKEN, answer({"error": "invalid_client"}, 401), TOKEN)
-    source = source_of(used, http, Notes(lambda _kind, _end: None, warnings.append))
+    source = source_of(used, http, Reporter(lambda _kind, _end: None, warnings.append))
     await source.token()
     _, thumbprint = named_by_certificate(workload)
 

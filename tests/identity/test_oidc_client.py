@@ -17,7 +17,7 @@ from app.core.values import Token
 from app.emulator import Fault
 from app.emulator.world.world import OIDC_CLIENT_ID
 from app.identity import oidc_client as module
-from app.identity.context import Notes
+from app.identity.context import Reporter
 from app.identity.discovery import FRESH_SECONDS
 from app.identity.oidc_client import OidcClientIdentity
 
@@ -124,7 +124,7 @@ def test_invalid_oidc_client_is_refused(
         loaded(one_profile(identity, sts_exchange("command")), workload.environ)
 
 
-NO_NOTES = Notes(lambda _kind, _end: None, lambda _sentence: None)
+NO_REPORTS = Reporter(lambda _kind, _end: None, lambda _sentence: None)
 ISSUER = "https://idp.example.com"
 DOCUMENT_URL = f"{ISSUER}/.well-known/openid-configuration"
 MTLS = {"mtls_endpoint_aliases": {"token_endpoint": "https://mtls.example.com/token"}}
@@ -143,7 +143,7 @@ def client(**changes: Any) -> OidcClientIdentity:
 async def requested(identity: OidcClientIdentity, *answers: Any) -> list[Sent]:
     """Return the requests for the client's token, which they obtain."""
     http = FakeHttp(*answers)
-    source = module.build(identity, "p", context(http, environ={"SECRET": "s"}), NO_NOTES)
+    source = module.build(identity, "p", context(http, environ={"SECRET": "s"}), NO_REPORTS)
 
     assert await source.token() == Token(JWT, NOW + 600)
     return http.sent
@@ -183,7 +183,7 @@ async def test_endpoint_that_moved_while_the_issuer_was_down(failure: Any, clock
     moved = answer({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/new"})
     http = FakeHttp(DOCUMENT, TOKEN, answer({}, 503), failure, moved, TOKEN)
     surroundings = context(http, environ={"SECRET": "s"}, now=clock.time)
-    source = module.build(client(), "p", surroundings, NO_NOTES)
+    source = module.build(client(), "p", surroundings, NO_REPORTS)
     await source.token()
     clock.skip(FRESH_SECONDS)
     with pytest.raises((Refused, Unreachable)):
@@ -230,7 +230,7 @@ async def test_connection_of_a_client() -> None:
         return FakeHttp()
 
     identity = client(connection={"proxy": "none"}, httpConfiguration={"readTimeout": 3000})
-    module.build(identity, "p", context(connect=connect), NO_NOTES)
+    module.build(identity, "p", context(connect=connect), NO_REPORTS)
 
     assert connections == [(Connection(proxy="none"), "p.connection", HttpConfiguration(read_timeout=3000))]
 
@@ -241,7 +241,7 @@ async def test_token_endpoint_with_a_query() -> None:
     identity = client(tokenEndpoint=f"{ISSUER}/token?p=b2c_1_signin&x=%20")
     require(module.checks(identity, "p"))
     with pytest.raises(Refused, match="invalid_client") as caught:
-        await module.build(identity, "p", context(http, environ={"SECRET": "s"}), NO_NOTES).token()
+        await module.build(identity, "p", context(http, environ={"SECRET": "s"}), NO_REPORTS).token()
 
     assert [sent.url for sent in http.sent] == [identity.token_endpoint]
     assert "b2c_1_signin" not in str(caught.value)
@@ -254,8 +254,8 @@ async def test_refused_new_secret_is_replaced_by_the_previous_one() -> None:
     """A new secret that the provider does not know yet is refused: the previous one is used, with a warning."""
     environ, warnings = {"SECRET": "first"}, list[str]()
     http = FakeHttp(TOKEN, answer({"error": "invalid_client"}, 401), TOKEN)
-    notes = Notes(lambda _kind, _end: None, warnings.append)
-    source = module.build(client(tokenEndpoint=f"{ISSUER}/token"), "p", context(http, environ=environ), notes)
+    reporter = Reporter(lambda _kind, _end: None, warnings.append)
+    source = module.build(client(tokenEndpoint=f"{ISSUER}/token"), "p", context(http, environ=environ), reporter)
     await source.token()
     environ["SECRET"] = "second"
 
@@ -279,7 +279,7 @@ def test_place_of_the_method() -> None:
             client(clientAuthentication={"method": "client_secret_post"}),
             "p",
             context(),
-            NO_NOTES,
+            NO_REPORTS,
         )
 
 
@@ -292,7 +292,7 @@ async def test_token_use_of_a_client() -> None:
             client(tokenEndpoint=f"{ISSUER}/token", **use_key),
             "p",
             context(FakeHttp(response), environ={"SECRET": "s"}),
-            NO_NOTES,
+            NO_REPORTS,
         ).token()
         for use, use_key in (("default", {}), ("id_token", {"tokenUse": "id_token"}))
     }

@@ -114,13 +114,13 @@ def set_faults(emulator: Emulator, rng: random.Random, outage: bool) -> None:
 def read_and_check(sidecar: Offline, second: int, outage_windows: list[tuple[int, int]], day: Day) -> None:
     """Read once and check the response against the promises."""
     now, held = sidecar.clock.time(), sidecar.refreshers["default"].held
-    outcome = sidecar.handler.answer(GET_CREDENTIALS)
+    outcome = sidecar.handler.decide(GET_CREDENTIALS)
     valid = held is not None and held.expires_at > now
     assert not (valid and isinstance(outcome, Pending)), (
         "promise 4: a GET waits although a valid credential is in memory"
     )
     if isinstance(outcome, Pending):
-        outcome = sidecar.handler.answer(GET_CREDENTIALS, waited=True)
+        outcome = sidecar.handler.decide(GET_CREDENTIALS, waited=True)
     body = json.loads(outcome.response.body)
     if outcome.response.status != 200:
         assert not valid, "promise 3: what was issued is served to its last second"

@@ -35,7 +35,7 @@ class Orders:
             uid=OWNER,
             renew=self._renew,
             set_level=self._level,
-            held=self._held,
+            give_credentials=self._give_credentials,
             status=self._status,
         )
 
@@ -44,7 +44,7 @@ class Orders:
         self.given += [(profile, purge) for profile in profiles]
         return [{"profile": profile} for profile in profiles]
 
-    async def _held(self, profile: str, uid: int) -> Credentials:
+    async def _give_credentials(self, profile: str, uid: int) -> Credentials:
         self.uids.add(uid)
         if profile == "p2":
             raise NoCredentials("profile p2: the cloud said no", retry_after=3.0)

@@ -45,7 +45,7 @@ def test_only_the_owner_and_root(peer: Peer, allowed: bool) -> None:
         uid=OWNER,
         renew=renew,
         set_level=lambda *order: levels.append(order),
-        held=held,
+        give_credentials=held,
         status=status,
     )
     response = handler(Request(b"PUT", b"/log-level/debug", [], peer))

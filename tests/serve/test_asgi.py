@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.serve.asgi import answer
+from app.serve.asgi import respond
 from app.serve.peers.peer import UNKNOWN_PEER
 from app.serve.request import Request
 
@@ -23,7 +23,7 @@ async def hello(_scope: Any, _receive: Any, send: Any) -> None:
 
 async def test_response() -> None:
     """The response has the application's status, body and headers; length and caching are those of every response."""
-    found = await answer(hello, REQUEST, "ops")
+    found = await respond(hello, REQUEST, "ops")
 
     assert (found.status, found.body) == (201, b"hello")
     assert found.headers == (
@@ -42,7 +42,7 @@ async def test_scope() -> None:
         scopes.append(scope)
         await hello(scope, receive, send)
 
-    await answer(record, REQUEST, "ops")
+    await respond(record, REQUEST, "ops")
 
     assert scopes == [
         {
@@ -71,7 +71,7 @@ async def test_request_is_empty_and_complete() -> None:
         received.append(await receive())
         await hello(scope, receive, send)
 
-    await answer(reads, REQUEST, "ops")
+    await respond(reads, REQUEST, "ops")
 
     assert received == [{"type": "http.request", "body": b"", "more_body": False}]
 
@@ -83,4 +83,4 @@ async def test_error_of_the_application() -> None:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        await answer(fails, REQUEST, "ops")
+        await respond(fails, REQUEST, "ops")

@@ -20,7 +20,7 @@ def user(uid: int) -> Peer:
 
 def first_use(sidecar: Offline, peer: Peer) -> str | None:
     """Request credentials; return their access key id if this is the peer's first use of them, else None."""
-    answer = sidecar.handler.answer(Request(b"GET", b"/credentials", [(b"host", b"localhost")], peer))
+    answer = sidecar.handler.decide(Request(b"GET", b"/credentials", [(b"host", b"localhost")], peer))
     assert isinstance(answer, Answer)
     assert answer.response.status == 200
     return answer.first_use.access_key_id if answer.first_use is not None else None

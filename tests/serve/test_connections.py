@@ -5,154 +5,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from app.serve.handlers.outcome import Grant
-from app.serve.listener import Listener
-from app.serve.memo import Decision
-from app.serve.peers.peer import Peer, no_process
 from app.serve.request import Request
 from app.serve.request_reader import RequestReader
-from app.serve.responses import (
-    INTERNAL_ERROR,
-    NOT_FOUND,
-    REQUEST_TIMEOUT,
-    STOPPING,
-    TOO_MANY_WAITING,
-    Response,
-    document,
-)
-from app.serve.turns import Turns
-from app.system.sockets import bound_unix
+from app.serve.responses import INTERNAL_ERROR, REQUEST_TIMEOUT, STOPPING, TOO_MANY_WAITING, Response, document
 
 from ..simulated_loop import simulated
+from .simulated_clients import (
+    CLOSE,
+    CONTINUE,
+    ENDS,
+    FAILURE,
+    GET,
+    OK,
+    OTHER,
+    PEER,
+    POST,
+    STAYS,
+    RecordedRepeats,
+    after,
+    fail,
+    listening,
+)
 
-GET = b"GET /a HTTP/1.1\r\n\r\n"
-CLOSE = b"GET /a HTTP/1.1\r\nConnection: close\r\n\r\n"
-POST = b"POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n"
-OK = document(200, {"answer": "one"})
-OTHER = document(200, {"answer": "two"})
 LARGE = document(200, "a" * 4_000_000)
-
-STAYS = OK.bytes_for(b"GET", keep_alive=True)
-ENDS = OK.bytes_for(b"GET", keep_alive=False)
-FAILURE = ("idaas_sidecar.protocol", "answering a request failed")
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-Outcome = Response | Coroutine[Any, Any, Response]
-PEER = Peer(lambda: None, no_process)
-
-
-async def after(seconds: float, response: Response = OK) -> Response:
-    """Return the response after some seconds."""
-    await asyncio.sleep(seconds)
-    return response
-
-
-async def fail() -> Response:
-    """Raise after a second."""
-    await asyncio.sleep(1)
-    raise RuntimeError
-
-
-class Client:
-    """A connection to the listener."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self.opened = asyncio.get_running_loop().time()
-
-    @property
-    def seconds(self) -> float:
-        """The time since the connection was opened."""
-        return asyncio.get_running_loop().time() - self.opened
-
-    def send(self, data: bytes) -> None:
-        """Send without waiting."""
-        self._writer.write(data)
-
-    def send_end(self) -> None:
-        """End the sending side."""
-        self._writer.write_eof()
-
-    async def receive(self, expected: bytes) -> None:
-        """Receive exactly these bytes."""
-        assert await self._reader.readexactly(len(expected)) == expected
-
-    async def rest(self) -> bytes:
-        """Receive until the connection ends."""
-        return await self._reader.read()
-
-    async def refused_at(self) -> float:
-        """Send a byte a tenth of a second; return when the listener takes no more."""
-        while True:
-            try:
-                self._writer.write(b"x")
-                await self._writer.drain()
-            except ConnectionError:
-                return self.seconds
-            await asyncio.sleep(0.1)
-
-    def leave_unread(self) -> None:
-        """Receive nothing more."""
-        cast(asyncio.Transport, self._writer.transport).pause_reading()
-
-    def close(self) -> None:
-        """Close at once. Where something was left unread, the listener sees a reset."""
-        self._writer.transport.abort()
-
-
-@dataclass
-class Place:
-    """A running listener."""
-
-    path: Path
-    listener: Listener
-    requests: list[Request]
-    asked_for_peer: list[asyncio.Transport]
-    clients: list[Client] = field(default_factory=list)
-
-    async def connect(self) -> Client:
-        """Open a connection, and wait until the listener has it."""
-        client = Client(*await asyncio.open_unix_connection(self.path))
-        await asyncio.sleep(0)
-        self.clients.append(client)
-        return client
-
-
-@asynccontextmanager
-async def listening(
-    directory: Path, handle: Callable[[Request], Outcome], *, most: int = 16, repeats: Any = None
-) -> AsyncIterator[Place]:
-    """Run a listener whose requests get the outcome of `handle`."""
-    path = directory / "listener"
-    requests: list[Request] = []
-    asked: list[asyncio.Transport] = []
-
-    def recorded(request: Request) -> Outcome:
-        requests.append(request)
-        return handle(request)
-
-    def peer_of(transport: asyncio.Transport) -> Peer:
-        asked.append(transport)
-        return PEER
-
-    sock = bound_unix(str(path), "test")
-    listener = Listener(sock, recorded, Turns(), peer_of=peer_of, max_connections=most, repeats=repeats)
-    await listener.start()
-    place = Place(path, listener, requests, asked)
-    try:
-        yield place
-    finally:
-        for client in place.clients:
-            client.close()
-        await listener.stop()
 
 
 # --- requests and responses -------------------------------------------------------------------------------------------
@@ -558,178 +437,3 @@ async def test_stop(tmp_path: Path, seconds: float, received: bytes) -> None:
         assert waiting.seconds == min(seconds, 2.5)
         with pytest.raises((ConnectionError, FileNotFoundError)):  # Python 3.13 and later remove the path
             await place.connect()
-
-
-# --- repeated requests ------------------------------------------------------------------------------------------------
-
-
-class RecordedRepeats:
-    """Repeats that the test sets: what is recalled, and the outcome of its repetition."""
-
-    def __init__(self) -> None:
-        self.decisions: dict[bytes, Decision] = {}
-        self.outcome: Callable[[], Outcome] = lambda: OK
-        self.asked: list[bytes] = []
-        self.repeated: list[Peer] = []
-        self.remembered: list[tuple[bytes, Request, bool]] = []
-
-    def know(self, head: bytes, *, keep_alive: bool = True, method: bytes = b"GET") -> None:
-        """Let a head have a decision."""
-        self.decisions[head] = Decision(cast(Grant, None), keep_alive, Request(method, b"/a", []))
-
-    def recall(self, head: bytes) -> Decision | None:
-        """Return the decision."""
-        self.asked.append(head)
-        return self.decisions.get(head)
-
-    def repeat(self, decision: Decision, peer: Peer) -> Outcome:
-        """Return the outcome."""
-        self.repeated.append(peer)
-        return self.outcome()
-
-    def remember(self, head: bytes, request: Request, *, keep_alive: bool) -> None:
-        """Record."""
-        self.remembered.append((head, request, keep_alive))
-
-
-WITH_BODY = b"GET /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("segments", "response", "expected"),
-    [
-        ([GET], OK, [(GET, True)]),
-        ([CLOSE], OK, [(CLOSE, False)]),
-        ([GET, CLOSE], OK, [(GET, True), (CLOSE, False)]),
-        ([GET], NOT_FOUND, []),
-        ([GET.replace(b"GET", b"PUT")], OK, []),
-        ([GET[:9], GET[9:]], OK, []),
-        ([b"GET /b HTTP/1.1\r\nX: ", GET], OK, []),
-        ([GET + GET], OK, []),
-        ([GET + GET[:9], GET[9:]], OK, []),
-        ([WITH_BODY % 3 + b"abc"], OK, []),
-        ([WITH_BODY % 5 + b"a\r\n\r\n"], OK, []),
-        ([WITH_BODY % 2 + b"\r\n"], OK, []),
-        ([WITH_BODY % 4 + b"\r\n\r\n"], OK, []),
-        ([WITH_BODY % 0], OK, [(WITH_BODY % 0, True)]),
-        ([b"GET /a HTTP/1.1\r\nExpect: 100-continue\r\n\r\n"], OK, []),
-        ([b"\r\n" + GET], OK, []),
-    ],
-)
-@simulated
-async def test_what_is_remembered(
-    tmp_path: Path, segments: list[bytes], response: Response, expected: list[tuple[bytes, bool]]
-) -> None:
-    """A segment is remembered if it is one whole GET without a body that was answered 200 at once."""
-    repeats = RecordedRepeats()
-    async with listening(tmp_path, lambda _request: response, repeats=repeats) as place:
-        client = await place.connect()
-        for segment in segments:
-            client.send(segment)
-            await asyncio.sleep(0.1)
-
-        assert [(head, keep_alive) for head, _, keep_alive in repeats.remembered] == expected
-        assert all(request in place.requests for _, request, _ in repeats.remembered)
-
-
-@simulated
-async def test_awaited_response_is_not_remembered(tmp_path: Path) -> None:
-    """A response that had to wait is not remembered."""
-    repeats = RecordedRepeats()
-    async with listening(tmp_path, lambda _request: after(1), repeats=repeats) as place:
-        client = await place.connect()
-        client.send(GET)
-        await client.receive(STAYS)
-
-        assert repeats.remembered == []
-
-
-@pytest.mark.parametrize(("keep_alive", "method"), [(True, b"GET"), (True, b"HEAD"), (False, b"GET")])
-@pytest.mark.parametrize("seconds", [None, 1.0])
-@simulated
-async def test_repeated_request(tmp_path: Path, keep_alive: bool, method: bytes, seconds: float | None) -> None:
-    """A remembered segment gets the outcome of its decision, at once or after a wait, without being parsed."""
-    repeats = RecordedRepeats()
-    repeats.know(GET, keep_alive=keep_alive, method=method)
-    repeats.outcome = lambda: OTHER if seconds is None else after(seconds, OTHER)
-    async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
-        client = await place.connect()
-        client.send(GET)
-        await client.receive(OTHER.bytes_for(method, keep_alive=keep_alive))
-
-        assert client.seconds == (seconds or 0)
-        assert (place.requests, repeats.remembered) == ([], [])
-        assert repeats.repeated == [PEER]
-        if keep_alive:
-            client.send(CLOSE)
-            assert await client.rest() == ENDS
-            assert len(place.asked_for_peer) == 1
-        else:
-            assert await client.rest() == b""
-
-
-@simulated
-async def test_repeated_request_behind_a_part_of_another(tmp_path: Path) -> None:
-    """A segment is looked up only where a request begins; after the request, the next one is looked up."""
-    repeats = RecordedRepeats()
-    repeats.know(GET)
-    async with listening(tmp_path, lambda _request: OTHER, repeats=repeats) as place:
-        client = await place.connect()
-        start = b"GET /b HTTP/1.1\r\nX: "
-        for segment in (start, GET, GET):
-            client.send(segment)
-            await asyncio.sleep(0.1)
-
-        assert repeats.asked == [start, GET]
-        assert len(place.requests) == 1
-        assert len(repeats.repeated) == 1
-
-
-@simulated
-async def test_repeated_request_behind_a_response_that_is_owed(tmp_path: Path) -> None:
-    """A remembered segment that arrives before the response that is owed is dropped, and that response is the last."""
-    repeats = RecordedRepeats()
-    repeats.know(GET)
-    repeats.outcome = lambda: after(1)
-    async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
-        client = await place.connect()
-        client.send(GET)
-        await asyncio.sleep(0.5)
-        client.send(GET)
-
-        assert await client.rest() == ENDS
-        assert len(repeats.repeated) == 1
-
-
-@pytest.mark.parametrize("refused", [b"\x16\x03\x01", b"GET * HTTP/1.1\r\n\r\n"])
-@simulated
-async def test_repeated_request_behind_a_refusal(tmp_path: Path, refused: bytes) -> None:
-    """A remembered segment after a refusal is dropped."""
-    repeats = RecordedRepeats()
-    repeats.know(GET)
-    async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
-        client = await place.connect()
-        client.send(refused)
-        assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        client.send(GET)
-        await asyncio.sleep(0.5)
-
-        assert repeats.repeated == []
-
-
-@simulated
-async def test_repetition_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """If a repetition raises, the client gets 500 and the connection ends."""
-
-    def raise_error() -> Outcome:
-        raise RuntimeError
-
-    repeats = RecordedRepeats()
-    repeats.know(GET)
-    repeats.outcome = raise_error
-    async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
-        client = await place.connect()
-        client.send(GET)
-
-        assert await client.rest() == INTERNAL_ERROR.bytes_for(b"GET", keep_alive=False)
-    assert [(record.name, record.getMessage()) for record in caplog.records] == [FAILURE]

@@ -113,7 +113,7 @@ async def test_refreshed_starts_an_overdue_refresh(endpoint: CredentialEndpoint,
     [
         (NoCredentials("refused", retry_after=12.1, error_code="IDS-401"), "refused (IDS-401)", b"13"),
         (NoCredentials("trying now", retry_after=0.0), "trying now (IDS-501)", b"1"),
-        (None, "the credentials have just arrived: ask again (IDS-501)", b"1"),
+        (None, "the credentials have just arrived: request them again (IDS-501)", b"1"),
     ],
 )
 def test_unavailable(

@@ -43,7 +43,7 @@ class Handler:
         self.asked.append(("throttle", target, peer))
         return self.throttled
 
-    def answer(self, request: Request, *, waited: bool = False) -> Answer | Pending:
+    def decide(self, request: Request, *, waited: bool = False) -> Answer | Pending:
         """Return the next answer."""
         self.asked.append(("answer", request, waited))
         return self.answers.pop(0)

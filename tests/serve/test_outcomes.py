@@ -82,7 +82,7 @@ def outcome(
     waited: bool = False,
 ) -> Answer | Pending:
     """Return what the handler makes of a request."""
-    return at.answer(Request(method, target, [HOST, *headers], peer), waited=waited)
+    return at.decide(Request(method, target, [HOST, *headers], peer), waited=waited)
 
 
 def answered(at: CredentialHandler, target: bytes, *headers: tuple[bytes, bytes], method: bytes = b"GET") -> Answer:
@@ -148,7 +148,7 @@ def test_labels_of_refusals(
     handler: CredentialHandler, headers: tuple[tuple[bytes, bytes], ...], label: str, reason: str
 ) -> None:
     """A malformed request and a refused one have labels of their own, and the reason."""
-    answer = handler.answer(Request(b"GET", b"/credentials", list(headers)))
+    answer = handler.decide(Request(b"GET", b"/credentials", list(headers)))
 
     assert isinstance(answer, Answer)
     assert (answer.label, answer.profile, answer.denied) == (label, "", reason)
@@ -207,7 +207,7 @@ def test_a_first_request_has_not_waited(handler: CredentialHandler, sources: dic
     grant = handler.resolve(request)
     assert isinstance(grant, Grant)
 
-    assert isinstance(handler.answer(request), Pending)
+    assert isinstance(handler.decide(request), Pending)
     assert isinstance(handler.redeem(grant, UNKNOWN_PEER), Pending)
 
 

@@ -57,11 +57,11 @@ children = ChildReaper()
 for _ in range(20):
     orphan()
 alive = orphan(60)
-before, more = len(zombies()), children.reap()
+before, more = len(zombies()), children.reap_ended()
 print(before, more, len(zombies()))
 os.kill(alive, 9)
 os.waitpid(alive, 0)
-print(children.reap())
+print(children.reap_ended())
 """
 
     assert run_script(script).split() == ["20", "True", "0", "False"]
@@ -77,11 +77,11 @@ async def main():
     process = await children.start(program)
     os.write(write_end, b"end\\n")
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # the loop is blocked and cannot wait first
-    more = children.reap()
+    more = children.reap_ended()
     code = await process.wait()
     children.ended(process)
     orphan()
-    print(more, code, children.reap(), zombies())
+    print(more, code, children.reap_ended(), zombies())
     return 0
 run(main)
 """
@@ -100,12 +100,12 @@ async def main():
     starting = asyncio.create_task(children.start(start()))
     await asyncio.sleep(0)
     orphan()
-    during = children.reap(), len(zombies())
+    during = children.reap_ended(), len(zombies())
     go.set()
     process = await starting
     await process.wait()
     children.ended(process)
-    children.reap()
+    children.reap_ended()
     print(during, zombies())
     return 0
 run(main)
@@ -123,7 +123,7 @@ async def main():
         await children.start(asyncio.create_subprocess_exec("/absent"))
     except FileNotFoundError:
         orphan()
-        print(children.reap(), zombies())
+        print(children.reap_ended(), zombies())
     return 0
 run(main)
 """
@@ -136,7 +136,7 @@ async def test_pause_depends_on_remaining_children(remaining: bool, pause: float
     """The next call follows soon while there are children, and seldom while there are none."""
 
     class Fake(ChildReaper):
-        def reap(self) -> bool:
+        def reap_ended(self) -> bool:
             return remaining
 
     task = asyncio.create_task(Fake(clock.sleep).reap_orphans())

@@ -41,7 +41,7 @@ async def reports() -> Reports:
 @pytest.fixture
 async def watch(reports: Reports) -> AsyncIterator[FileWatch]:
     """A running watch."""
-    found = FileWatch(reports.queue.put_nowait, settle=0.02, pause=0.05)
+    found = FileWatch(reports.queue.put_nowait, quiet=0.02, pause=0.05)
     found.start()
     running = asyncio.create_task(found.run())
     yield found
@@ -163,7 +163,7 @@ async def test_many_changes_are_few_reports(tmp_path: Path) -> None:
     """A hundred changes in a row cause few reports, and the last change is among them."""
     path, reports = tmp_path / "file", Reports()
     path.write_text("x")
-    watch = FileWatch(reports.queue.put_nowait, settle=0.01)
+    watch = FileWatch(reports.queue.put_nowait, quiet=0.01)
     watch.start()
     await watch.follow([str(path)])
     running = asyncio.create_task(watch.run())
@@ -335,7 +335,7 @@ async def test_hanging_directory_stops_nothing(reports: Reports, tmp_path: Path)
         (place / "file").write_text("x")
     system = HangingFileSystem(hung)
     survey = Survey(stall=0.5, stamp=system.stamp)
-    watch = FileWatch(reports.queue.put_nowait, settle=0.02, pause=0.05, survey=survey)
+    watch = FileWatch(reports.queue.put_nowait, quiet=0.02, pause=0.05, survey=survey)
     watch.start()
     await watch.follow([str(hung / "file"), str(hung / "other"), str(healthy / "file")])
     running = asyncio.create_task(watch.run())

@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         The command that meets unknown arguments reports them, not its parent parser.
         """
         if any(each.nargs in (argparse.PARSER, argparse.REMAINDER) for each in self._get_positional_actions()):
-            # A command follows, ours or that of `exec`, to which all options behind it belong.
+            # One argument is a command: ours, or the one that `exec` runs. All options after a command belong to it.
             found, unknown = super().parse_known_args(args, namespace)
         else:
             found, unknown = self._parse_intermixed(list(args), namespace)

@@ -21,7 +21,7 @@ from ..profile_option import check_name
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Print or write the credentials of one profile."""
     no_dumps()
-    credentials = _held(arguments, environ)
+    credentials = _held_credentials(arguments, environ)
     if credentials is None:
         from ..fetch import fetched
 
@@ -35,7 +35,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _held(arguments: Namespace, environ: Mapping[str, str]) -> Credentials | None:
+def _held_credentials(arguments: Namespace, environ: Mapping[str, str]) -> Credentials | None:
     """
     Return the credentials that the running sidecar holds, or None without a sidecar.
 

@@ -46,7 +46,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _code(status: int, body: str) -> str:
-    """Return the code of what a probe says: that of its first profile, else its own."""
+    """Return the error code of a probe's answer: the code of its first profile, else the code of the answer."""
     if status != 503:
         return "IDS-502"  # another program listens there
     found = re.search(r'"error_code": ?"(IDS-[0-9]{3})"', body)

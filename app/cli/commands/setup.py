@@ -106,7 +106,7 @@ def _other_host(issuer: str, chain: fingerprint.Chain, ca_file: str | None) -> I
 
 
 def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Print the server's chain and the fingerprint to register. Exit code 1 if RAM has no presented fingerprint."""
+    """Print the server's chain and the fingerprint to register. The exit code is 1 if RAM has no fingerprint of it."""
     registered = tuple(rotation.normalised(value) for value in arguments.registered)
     mistakes = list(limits.fingerprints(registered, "--registered")) if registered else []
     if mistakes:

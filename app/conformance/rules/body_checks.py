@@ -1,4 +1,4 @@
-"""What a response's body lacks, or has too much of, compared with the body that every client accepts. Pure."""
+"""Compares a response's body with the body that every client accepts: what is missing, and what is added. Pure."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _other_members(members: dict[str, Any]) -> Problems:
 
 
 def error_body_problems(response: Response) -> Problems:
-    """Return where an error differs from the one that clients which decide by the body need."""
+    """Return the parts of an error that mislead clients which decide by the body."""
     members = json_object(response.body)
     if members is None:
         return [f"status {response.status}: {len(response.body)} bytes that are not a JSON object"]

@@ -84,7 +84,7 @@ EXCHANGE = (
         "IDS-409",
         "STS does not trust the issuer's certificate.",
         "The provider's fingerprint in RAM is of another CA, or the chain is incomplete.",
-        "add the provider's fingerprint that `idaas-sidecar setup fingerprint` prints in RAM, after the issuer's "
+        "add the provider's fingerprint to RAM as `idaas-sidecar setup fingerprint` prints it, after the issuer's "
         "operator has confirmed it, and let the issuer send its whole chain",
         seen=(_TOKEN + "HttpsUrlInvalid",),
     ),
@@ -268,7 +268,7 @@ EXCHANGE = (
     Entry(
         "IDS-435",
         "The session is too short for known clients.",
-        "A client asks again when less than its margin is left, so it would ask on every call.",
+        "A client requests new credentials when less than its margin is left, so it would do that on every call.",
         "set durationSeconds to 3600, or to the role's MaxSessionDuration",
     ),
     Entry(
@@ -308,7 +308,7 @@ EXCHANGE = (
     Entry(
         "IDS-441",
         "The security token of the signing session is missing or another one.",
-        "A temporary AccessKey (STS.…) is used without its security token, or with that of another session.",
+        "A temporary AccessKey (STS.…) is used without its security token, or with the token of another session.",
         "set the security token that was issued with the AccessKey, such as ALIBABA_CLOUD_SECURITY_TOKEN, or use the "
         "AccessKey of a RAM user without one",
         seen=("MissingSecurityToken", "InvalidSecurityToken.Malformed", "InvalidSecurityToken.MismatchWithAccessKey"),
@@ -330,7 +330,7 @@ EXCHANGE = (
     Entry(
         "IDS-444",
         "The URL belongs to another API.",
-        "The host of endpoints is that of another product, its URL has a path, or a gateway changed path or method.",
+        "The host in endpoints belongs to another product, the URL has a path, or a gateway changed path or method.",
         "write the product's own endpoint without a path into endpoints, such as https://sts.cn-hangzhou.aliyuncs.com, "
         "or leave it out",
         seen=("InvalidAction.NotFound", "InvalidVersion", "UnsupportedHTTPMethod"),

@@ -84,8 +84,8 @@ NETWORK = (
         "A server's certificate is not from a trusted CA.",
         "A private CA, or a proxy that intercepts TLS, signed it; or the server does not send its intermediate "
         "certificates.",
-        "Name the file of the CA that signed it with tls.caFile or SSL_CERT_FILE. One that is named has another CA. "
-        "A server must send its intermediate certificates.",
+        "Write the file of the CA that signed it into tls.caFile or SSL_CERT_FILE. A file that is there already has "
+        "another CA. Let the server send its intermediate certificates.",
     ),
     Entry(
         "IDS-213",

@@ -65,7 +65,7 @@ SERVING = (
     Entry(
         "IDS-510",
         "Static keys in the environment win over the sidecar.",
-        "SDKs use an AccessKey in variables such as ALIBABA_CLOUD_ACCESS_KEY_ID, or in properties of Java, first.",
+        "SDKs first use an AccessKey from variables such as ALIBABA_CLOUD_ACCESS_KEY_ID, or from Java properties.",
         "Unset the variables that the message names; `idaas-sidecar env` prints the lines.",
     ),
     Entry(
@@ -77,7 +77,7 @@ SERVING = (
     Entry(
         "IDS-512",
         "The ECS metadata service is not disabled.",
-        "SDKs ask the instance's RAM role before the credentials URI.",
+        "SDKs use the instance's RAM role before the credentials URI.",
         "Set ALIBABA_CLOUD_ECS_METADATA_DISABLED=true in the client, and unset ALIBABA_CLOUD_ECS_METADATA.",
     ),
     Entry(
@@ -107,7 +107,7 @@ SERVING = (
     Entry(
         "IDS-517",
         "The admin socket refused, or answered with an error.",
-        "Another user than the sidecar's asks, or the order failed.",
+        "The command ran as another user than the sidecar, or the order failed.",
         "Run the command as the sidecar's user: `sudo -u USER idaas-sidecar`.",
     ),
     Entry(
@@ -161,7 +161,7 @@ SERVING = (
     Entry(
         "IDS-526",
         "A request is not one that the sidecar answers.",
-        "Its method, form or metadata token TTL is another than that of the protocols, or it is too large or too slow.",
+        "Its method, form or metadata token TTL does not fit the protocols, or it is too large or too slow.",
         "Send the request that docs/clients.md shows for the client, such as GET without a body.",
     ),
     Entry(

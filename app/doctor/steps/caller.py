@@ -92,7 +92,7 @@ def _url(
 
 def _meant(url: ClientUrl, name: str, served: Mapping[str, frozenset[str]], prefix: str | None) -> str | None:
     """
-    Return the path, without the path token, that the URL probably means; None if it may be that of any profile.
+    Return the path, without the path token, that the URL probably means; None if several profiles fit.
 
     The path of another profile than the application's would give the application another role.
     """

@@ -42,7 +42,7 @@ class Endpoint:
 
 
 def of_profile(profile: Profile, place: str) -> Iterator[Endpoint]:
-    """Yield the servers that the profile contacts, in the order of a refresh, as far as no request is needed."""
+    """Yield the servers that the profile contacts, in the order of a refresh, if the configuration names them."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         url, connection = identities.own_url(identity, where), identities.connection_of(identity)
         if url is not None and connection is not None:

@@ -2,8 +2,8 @@
 Injected faults.
 
 A `Fault` states how one response differs from the correct one. Several settings combine, such as `delay` and `status`.
-The settings that replace the response (`body`, `status`, `code`, `drop`) also skip verification. `NAMED_FAULTS` has a
-name for each of the usual ones.
+The settings that replace the response (`body`, `status`, `code`, `drop`) also skip verification. `NAMED_FAULTS` has
+the usual faults by name.
 """
 
 from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ from ...core.record import Record
 from ...system.secrets import Rotating
 from ...upstream.response import HttpClient
 from ..client_auth import ClientAuth
-from ..context import Context, Notes, TokenSource
+from ..context import Context, Reporter, TokenSource
 
 DeployEnvironment = Annotated[
     Literal[
@@ -71,7 +71,7 @@ class ClientParts(Record, frozen=True):
     facts: ClientFacts
     place: str
     context: Context
-    notes: Notes
+    reporter: Reporter
     http: HttpClient
     token_endpoint_source: MakeSource
     signing_algorithms: Callable[[], Sequence[str]] = tuple

@@ -159,7 +159,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
             self.certificate(parts.place),
             self.chain(parts.place),
             parts.place,
-            lambda end: parts.notes.expires("certificate", end),
+            lambda end: parts.reporter.expires("certificate", end),
             parts.context.disk,
         )
         return parts.token_endpoint_source(auth)

@@ -90,7 +90,7 @@ class PrivateKeyJwt(Record, frozen=True):
         from ...upstream.keys import key_forms
         from .. import private_key
 
-        # The password may be that of a certificate in a PKCS#12, and the key may have none.
+        # The password may belong to a certificate in a PKCS#12. The key may have no password.
         needless = certificate is not None or self.beside_certificate
         where, key_id = secrets.origin_of(self.key, self.place), self.key_id or None
         key = key_forms.load_private_key(text, password, where, key_id=key_id, needless_password=needless)
@@ -178,7 +178,7 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
             style=style_of(self.assertion_audience, self.assertion_lifetime_seconds, parts.facts),
             supported=parts.signing_algorithms,
             certificate=certificate,
-            expires=lambda end: parts.notes.expires("certificate", end),
+            expires=lambda end: parts.reporter.expires("certificate", end),
         )
         return parts.token_endpoint_source(auth, rotating)
 

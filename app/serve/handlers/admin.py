@@ -32,7 +32,7 @@ Refreshes profiles now, after dropping their credentials if the flag is set; ret
 The number is the uid of the caller that ordered the refresh.
 """
 
-Held = Callable[[str, int], Awaitable[Credentials]]
+GiveCredentials = Callable[[str, int], Awaitable[Credentials]]
 """Returns the held credentials of a profile to a uid, after waiting for the first ones. Raises NoCredentials."""
 
 _Order = Callable[[bytes, str | None, int], Response | Coroutine[Any, Any, Response]]
@@ -54,14 +54,14 @@ class AdminHandler:
         uid: int,
         renew: Renew,
         set_level: Callable[[str, int], None],
-        held: Held,
+        give_credentials: GiveCredentials,
         status: Callable[[], Awaitable[Response]],
     ) -> None:
         self._profiles = profiles
         self._uids = frozenset({uid, 0})
         self._renew = renew
         self._set_level = set_level
-        self._held = held
+        self._give_credentials = give_credentials
         self._status = Snapshot(status)
         self._orders: dict[str, _Order] = {
             "refresh": partial(self._renewal, purge=False),
@@ -111,7 +111,7 @@ class AdminHandler:
 
     async def _credentials(self, profile: str, uid: int) -> Response:
         try:
-            return document(200, {"credentials": asdict(await self._held(profile, uid))})
+            return document(200, {"credentials": asdict(await self._give_credentials(profile, uid))})
         except NoCredentials as why:
             return unavailable(str(why), why.retry_after, why.error_code)
 

@@ -67,4 +67,4 @@ class CredentialEndpoint:
             self.source.credentials()
         except NoCredentials as error:
             return unavailable(str(error), error.retry_after or 1.0, error.error_code)
-        return unavailable("the credentials have just arrived: ask again", 1.0, "IDS-501")
+        return unavailable("the credentials have just arrived: request them again", 1.0, "IDS-501")

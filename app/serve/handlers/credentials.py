@@ -66,7 +66,7 @@ class CredentialHandler:
         self._ecs = EcsRoutes(endpoints, rules.sessions, rules.values, sessions_required=rules.sessions_required)
 
     def replace(self, endpoint: CredentialEndpoint) -> None:
-        """Serve a profile that is known already from another endpoint."""
+        """Use another endpoint for its profile, which this handler serves already."""
         self._endpoints[endpoint.source.profile.encode()] = endpoint
         self._ecs.replace(endpoint)
 
@@ -77,7 +77,7 @@ class CredentialHandler:
             return None
         return Answer(THROTTLED, "throttled", denied="Rate")
 
-    def answer(self, request: Request, *, waited: bool = False) -> Answer | Pending:
+    def decide(self, request: Request, *, waited: bool = False) -> Answer | Pending:
         """Return the answer, or the event to wait for. `waited`: the wait for the first credentials is over."""
         found = self.resolve(request)
         return self.redeem(found, request.peer, waited=waited) if isinstance(found, Grant) else found

@@ -142,7 +142,7 @@ def _verdict(status: str, lacking: list[Status]) -> Response:
 
 
 def _lacking(item: Status) -> dict[str, str]:
-    """Return why a profile has no credentials. The code is the last error's, or that of having none yet."""
+    """Return why a profile has no credentials. Before the first error, the code is IDS-501."""
     reason = item.last_error or "no answer from the cloud yet"
     error_code = item.last_error_code or "IDS-501"
     return {"profile": item.profile, "state": item.state, "reason": reason, "error_code": error_code}

@@ -89,7 +89,7 @@ class SockDiag:
         self._sequence = 0
 
     def works(self) -> bool:
-        """Return whether the kernel finds a socket of this process: without its module `tcp_diag`, it finds none."""
+        """Return whether the kernel finds a socket of this process. Without the module `tcp_diag`, it finds none."""
         with socket.socket() as ours:
             try:
                 ours.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The notes of a plan and its configuration file as comment lines."""
+"""The notes and the configuration file of a plan, as comment lines."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _seconds(text: str) -> float | None:
 
 
 def _iso(text: str) -> float | None:
-    """Return a time of RFC 3339, which is no HTTP date but occurs, as seconds since the epoch; or None."""
+    """Return a time of RFC 3339 as seconds since the epoch, or None. Some servers send it instead of an HTTP date."""
     try:
         return datetime.fromisoformat(text).timestamp() if re.match(r"[0-9]{4}-.*(Z|[+-]..:..)$", text) else None
     except (ValueError, OverflowError):

@@ -97,7 +97,7 @@ def _of_directories(directories: list[str], file: str | None) -> ssl.SSLContext:
                 context = ssl.create_default_context(cafile=path)
             else:
                 context.load_verify_locations(path)
-        except (OSError, ssl.SSLError):  # OpenSSL passes over it, too
+        except (OSError, ssl.SSLError):  # OpenSSL also skips such a file
             continue
     if context is None:
         raise NotThereYet(f"SSL_CERT_DIR: {os.pathsep.join(directories)}: no certificate with the name of its hash")

@@ -48,7 +48,7 @@ class ProxyInBetween:
     place: str = "proxy"
 
     async def trace(self, event: str, _: Mapping[str, Any]) -> None:
-        """Note that the handshake with the server begins. httpcore calls this method at each step of a request."""
+        """Record that the handshake with the server begins. httpcore calls this method at each step of a request."""
         self.passed = self.passed or event == "proxy.start_tls.started"
 
 

@@ -107,7 +107,7 @@ def _refusal(answer: str, host: str, proxy: ProxyInBetween) -> Reason:
         return Reason(f"{cause}; it does not act as a proxy", "correct the proxy's address, or permit CONNECT there")
     if status.startswith("5"):
         return Reason(f"{cause}; it cannot reach {host}", "repair the proxy's network or its DNS")
-    # NO_PROXY holds for the proxies of the environment alone.
+    # NO_PROXY applies only to proxies from the environment.
     bypass = "set connection.proxy to none" if proxy.place == "proxy" else "list it in NO_PROXY"
     return Reason(cause, f"allow {host} in the proxy, or {bypass} if it can be reached directly")
 

@@ -84,7 +84,7 @@ def forget() -> None:
 
 
 def begin() -> None:
-    """Note that an attempt begins in this context, before it reads a file."""
+    """Record that an attempt begins in this context, before it reads a file."""
     _read_since.set(_results.forgotten)
 
 

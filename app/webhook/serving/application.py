@@ -65,15 +65,15 @@ class Webhook:
         return Response("stopping\n", UNAVAILABLE) if self.draining else Response("ok\n")
 
     def _endpoint(self, name: str, judge: Judge) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             began = self._monotonic()
-            outcome, made = await self._answer(request, judge)
+            outcome, made = await self._decide(request, judge)
             self.counters.answered(name, outcome, self._monotonic() - began)
             return made
 
-        return answer
+        return respond
 
-    async def _answer(self, request: Request, judge: Judge) -> tuple[str, Response]:
+    async def _decide(self, request: Request, judge: Judge) -> tuple[str, Response]:
         """Return the outcome for the metrics, and the response."""
         with self._bodies.place() as body:
             try:

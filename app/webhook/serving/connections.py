@@ -17,7 +17,7 @@ HANDSHAKE_SECONDS = 5.0
 """Seconds for a TLS handshake. The API server waits 5 s for its whole request."""
 
 
-class Ends(Protocol):
+class Abortable(Protocol):
     """An object that can be ended: a transport, or a connection that has no transport yet."""
 
     def abort(self) -> None:
@@ -37,10 +37,10 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._waiting: dict[Ends, None] = {}
-        self._answering: set[Ends] = set()
+        self._waiting: dict[Abortable, None] = {}
+        self._answering: set[Abortable] = set()
 
-    def opened(self, transport: Ends) -> bool:
+    def opened(self, transport: Abortable) -> bool:
         """Count a new connection, which waits. If the limit is reached and no other one waits, end it; return False."""
         if len(self._waiting) + len(self._answering) >= self._most:
             longest = next(iter(self._waiting), transport)
@@ -51,25 +51,25 @@ class Connections:
         self._waiting[transport] = None
         return True
 
-    def answering(self, transport: Ends) -> None:
-        """Note that the request of a connection is being answered, so that the connection is not ended."""
+    def answering(self, transport: Abortable) -> None:
+        """Record that the request of a connection is being answered, so that the connection is not ended."""
         if transport in self._waiting:
             del self._waiting[transport]
             self._answering.add(transport)
 
-    def waiting(self, transport: Ends) -> None:
-        """Note that a connection waits for the next request. It becomes the last of the waiting connections."""
+    def waiting(self, transport: Abortable) -> None:
+        """Record that a connection waits for the next request. It becomes the last of the waiting connections."""
         if transport in self._answering:
             self._answering.discard(transport)
             self._waiting[transport] = None
 
-    def replaced(self, transport: Ends, by: Ends) -> None:
+    def replaced(self, transport: Abortable, by: Abortable) -> None:
         """Count `by`, the transport after the handshake, in place of `transport`, at the end of the waiting ones."""
         if transport in self._waiting:
             del self._waiting[transport]
             self._waiting[by] = None
 
-    def closed(self, transport: Ends) -> None:
+    def closed(self, transport: Abortable) -> None:
         """Forget a connection that ended."""
         self._waiting.pop(transport, None)
         self._answering.discard(transport)

@@ -12,7 +12,7 @@ from app.upstream.answers.challenge import LONGEST, challenge_words
 from app.upstream.answers.error_words import error_words
 from app.upstream.response import UpstreamResponse
 
-from .test_errors import URL, error_of, page, response
+from .error_answers import URL, error_of, page, response
 
 FORMS: dict[str, tuple[int, bytes, str, str, str]] = {
     "Vault": (400, b'{"errors": ["permission denied", "for role x"]}', "400", "", "permission denied; for role x"),

@@ -18,7 +18,7 @@ _TEXTS = (".labels.", ".annotations.", ".nodeSelector.")
 """The maps of texts in which people forget the quotes."""
 
 
-def typed(value: object, form: type[T], place: str, path: str = "", *, error_code: str) -> T:
+def convert(value: object, form: type[T], place: str, path: str = "", *, error_code: str) -> T:
     """
     Return `value` as a `form`. Raises ConfigError with a line per mistake, which begins with `place` and the path.
 
