@@ -126,6 +126,10 @@ class Decoder:
             self.unfilled[path] = why
         if len(self.mistakes) > before:  # without its variable, the value is incomplete: no further check
             return UNSET
+        if isinstance(found, str) and "\0" in found:
+            # No path, URL, argument or header can have one, and the system's functions raise ValueError for it.
+            self._mistake(path, "has a NUL character", cure="remove the character, \\u0000 in JSON")
+            return UNSET
         if isinstance(found, str) and mark_of(info, EXPANDED):
             found = files.expanded(found, self._environ.get("HOME"))
         if isinstance(found, str) and (shown := in_message(path, found)) != found:

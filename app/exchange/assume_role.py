@@ -59,7 +59,7 @@ class AssumeRole(Record, frozen=True):
         response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
         secrets = (parent.access_key_secret,)
         members = answer_of(response, endpoint, asked="STS", wanted="Credentials", statuses=STATUSES, secrets=secrets)
-        return credentials_from(members, now=self.now(endpoint), where=endpoint)
+        return credentials_from(members, now=self.now(endpoint), where=endpoint, secrets=(*response.sent, *secrets))
 
     def _query(self) -> dict[str, str]:
         given = {

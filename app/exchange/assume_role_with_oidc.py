@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from ..core.record import Record
 from ..core.text import quoted
 from ..core.values import Credentials, ServerNow, Token
 from ..upstream.answers.errors import answer_of
+from ..upstream.redaction import repeats
 from ..upstream.response import Post
 from .sts import STATUSES, credentials_from, first_reachable
 
@@ -52,8 +53,8 @@ class AssumeRoleWithOidc(Record, frozen=True):
         query = f"Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&Timestamp={quote(timestamp(now), safe='')}"
         response = await self.http.post(f"{endpoint}/?{query}", self._fields(token))
         members = answer_of(response, endpoint, asked="STS", wanted="Credentials", statuses=STATUSES)
-        self.verified(_token_info(members))
-        return credentials_from(members, now=self.now(endpoint), where=endpoint)
+        self.verified(_token_info(members, response.sent))
+        return credentials_from(members, now=self.now(endpoint), where=endpoint, secrets=response.sent)
 
     def _fields(self, token: Token) -> dict[str, str]:
         fields = {
@@ -66,9 +67,10 @@ class AssumeRoleWithOidc(Record, frozen=True):
         return fields | ({"Policy": self.policy} if self.policy is not None else {})
 
 
-def _token_info(members: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text members of OIDCTokenInfo, each as one line of limited length."""
+def _token_info(members: Mapping[str, Any], sent: Sequence[str]) -> dict[str, str]:
+    """Return the text members of OIDCTokenInfo that do not repeat the token, each as one line of limited length."""
     found = members.get("OIDCTokenInfo")
     known = ("Issuer", "Subject", "ClientIds", "IssuanceTime", "ExpirationTime", "VerificationInfo")
     values = found if isinstance(found, dict) else {}
-    return {name: quoted(values[name]) for name in known if isinstance(values.get(name), str)}
+    texts = {name: quoted(values[name]) for name in known if isinstance(values.get(name), str)}
+    return {name: text for name, text in texts.items() if not repeats(text, sent)}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import Unreachable
-from ..core.text import printable_id
 from ..core.values import Credentials
+from ..upstream.redaction import shown_id
 
 LONGEST_SESSION = 43_200
 """Seconds of the longest session (the largest MaxSessionDuration of a role)."""
@@ -38,18 +38,33 @@ STATUSES = {404: "IDS-444"}
 """The meaning of a status without a code of STS: the URL has a path, or belongs to another server."""
 
 
-def credentials_from(members: Mapping[str, Any], *, now: float, where: str) -> Credentials:
-    """Return the session of a successful answer. Raises Unreachable unless it is complete and valid."""
+def credentials_from(members: Mapping[str, Any], *, now: float, where: str, secrets: Iterable[str] = ()) -> Credentials:
+    """
+    Return the session of a successful answer. Raises Unreachable unless it is complete and valid.
+
+    `secrets`: those of the request, which the request id must not repeat.
+    """
     found = members.get("Credentials")
     values = found if isinstance(found, dict) else {}
     triple = [values.get(name) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
     return complete(
-        triple, instant(values.get("Expiration")), now=now, where=where, request_id=str(members.get("RequestId", ""))
+        triple,
+        instant(values.get("Expiration")),
+        now=now,
+        where=where,
+        request_id=str(members.get("RequestId", "")),
+        secrets=secrets,
     )
 
 
 def complete(
-    triple: Sequence[Any], expires_at: float | None, *, now: float, where: str, request_id: str = ""
+    triple: Sequence[Any],
+    expires_at: float | None,
+    *,
+    now: float,
+    where: str,
+    request_id: str = "",
+    secrets: Iterable[str] = (),
 ) -> Credentials:
     """Return key id, secret and token as Credentials. Raises Unreachable unless all exist and are plausible."""
     if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in triple) or expires_at is None:
@@ -78,7 +93,7 @@ def complete(
         token,
         issued_at=now,
         expires_at=expires_at,
-        request_id=printable_id(request_id),
+        request_id=shown_id(request_id, (*secrets, secret, token)),
     )
 
 

@@ -103,7 +103,8 @@ class TokenEndpoint(Record, frozen=True):
             statuses=_STATUSES,
             secrets=proof.secrets,
         )
-        return token_from(members, now=self.now(), where=where, use=self.use)
+        secrets = (*response.sent, *proof.secrets)
+        return token_from(members, now=self.now(), where=where, use=self.use, secrets=secrets)
 
 
 class ClientCredentials(Record, frozen=True):

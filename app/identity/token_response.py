@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.errors import ConfigError, Unreachable
 from ..core.numbers import seconds
-from ..core.text import printable_id
 from ..core.values import Token, TokenUse
+from ..upstream.redaction import shown_id
 from . import jwt_claims
 
 _NUMBER = re.compile(r"\s*([0-9]{1,12})[0-9]*(?:\.[0-9]*)?\s*", re.ASCII)
@@ -19,9 +19,18 @@ _BEARER = ("bearer", "n_a")
 """The types of token that can be presented. RFC 8693 2.2.1 defines `N_A` for a token that is not an access token."""
 
 
-def token_from(members: Mapping[str, Any], *, now: float, where: str, use: TokenUse = "access_token") -> Token:
+def token_from(
+    members: Mapping[str, Any],
+    *,
+    now: float,
+    where: str,
+    use: TokenUse = "access_token",
+    secrets: Iterable[str] = (),
+) -> Token:
     """
     Return the token `use` of a successful answer, valid until the earliest expiry in the answer and in the JWT.
+
+    `secrets`: those of the request, which no message repeats.
 
     Raises Unreachable if the answer has no token, or if neither has an expiry. Raises ConfigError if the server issues
     a different token, or a different kind of token, than configured.
@@ -29,7 +38,7 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
     value = _text_of(members, use, where)
     kind = members.get("token_type")
     if kind is not None and str(kind).lower() not in _BEARER:
-        raise Unreachable(f"{where}: a token of type {printable_id(str(kind))}, not Bearer", error_code="IDS-320")
+        raise Unreachable(f"{where}: a token of type {shown_id(str(kind), secrets)}, not Bearer", error_code="IDS-320")
     claims = jwt_claims.unverified(value)
     if claims is None:
         raise ConfigError(

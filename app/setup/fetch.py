@@ -10,6 +10,7 @@ import httpx
 
 from ..core.errors import ConfigError, Refused, Unreachable
 from ..system.json_file import LARGEST, parse_object
+from ..upstream.plain_answers import plain
 from .ca_file import trusting
 
 TIMEOUT_SECONDS = 10.0
@@ -38,7 +39,7 @@ def json_object(url: str, ca_file: str | None, seconds: float = TIMEOUT_SECONDS)
 async def _body(url: str, verify: ssl.SSLContext, seconds: float) -> bytes:
     async with (
         asyncio.timeout(seconds),
-        httpx.AsyncClient(verify=verify, trust_env=False, timeout=seconds) as client,
+        httpx.AsyncClient(verify=verify, trust_env=False, timeout=seconds, **plain()) as client,
         client.stream("GET", url) as response,
     ):
         if response.status_code != 200:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from ..core.errors import ConfigError
@@ -57,6 +58,12 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
             cure="write the values in place of the aliases",
             error_code="IDS-126",
         )
+    if not _as_in_json(documents):
+        raise ConfigError(
+            f"{path}: a key or value that JSON does not have, such as !!binary, !!set or half of a surrogate pair",
+            cure="write it as text",
+            error_code="IDS-126",
+        )
     return documents
 
 
@@ -98,3 +105,35 @@ def _is_larger(documents: list[Any], most: int) -> bool:
         elif isinstance(value, list | tuple | set):
             waiting += value
     return False
+
+
+def _as_in_json(documents: list[Any]) -> bool:
+    """
+    Make the keys of all mappings texts, as kubectl does: `1` and `true` are no texts in YAML.
+
+    Return whether everything in the documents has a form in JSON, of which all other code makes use.
+    """
+    waiting: list[Any] = [documents]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                members = [(_key(key), item) for key, item in value.items()]
+                value.clear()
+                value.update(members)
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return False
+        elif value is not None and not isinstance(value, int | float):
+            return False
+    return True
+
+
+def _key(key: Any) -> Any:
+    """Return a key as text if JSON has a value of its type."""
+    return json.dumps(key) if key is None or isinstance(key, int | float) else key

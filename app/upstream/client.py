@@ -24,10 +24,10 @@ from ..core.values import Now
 from .answers.error_body import compression, in_utf8, unpacked
 from .answers.retry_after import instant, retry_after
 from .connections.bounded import CLOSED, Ended, TooMuch
-from .connections.connect import causes
 from .connections.transport import PROXY
 from .failures.error_codes import error_code
 from .failures.reasons import describe
+from .plain_answers import charset_of, is_redirect, location_of, plain
 from .redaction import redacted, secrets_of
 from .response import UpstreamResponse
 
@@ -61,13 +61,13 @@ class UpstreamClient:
         self._client = httpx.AsyncClient(
             transport=transport,
             trust_env=False,  # proxies and trust come only from the transport, never implicitly from the environment
-            follow_redirects=False,
             timeout=httpx.Timeout(limits.read, connect=limits.connect),
             headers={
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
                 "User-Agent": "idaas-credential-sidecar",
             },
+            **plain(),
         )
         self._total = limits.total
         self._now = now
@@ -127,15 +127,7 @@ class UpstreamClient:
             raise Unreachable(f"{where}: not a usable URL: its host name is not valid", error_code="IDS-112") from None
 
     async def _exchange(self, request: httpx.Request, where: str, sent: tuple[str, ...]) -> UpstreamResponse:
-        try:
-            response = await self._client.send(request, stream=True)
-        except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
-            # httpx reads the target of a redirect, although it does not follow it.
-            if not any(isinstance(cause, httpx.InvalidURL) for cause in causes(error)):
-                raise
-            raise Unreachable(
-                f"{where}: a redirect to an invalid URL", cure="configure the final URL", error_code="IDS-208"
-            ) from None
+        response = await self._client.send(request, stream=True)
         try:
             _refuse_remote_emulator(response, where)
             failed = response.status_code >= 400
@@ -150,7 +142,7 @@ class UpstreamClient:
                 body = unpacked(body, encoding)
                 compressed = not body
             if failed:
-                body = in_utf8(body, response.charset_encoding or "")
+                body = in_utf8(body, charset_of(response))
             date = _date(response.headers)
             if date is not None:
                 # A Date is cut to whole seconds, so its mean error is half a second.
@@ -200,17 +192,29 @@ def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
 
 def _redirect(response: httpx.Response, where: str, sent: tuple[str, ...]) -> Unreachable:
     """Return the error of an answer with a 3xx status. A target elsewhere may be the page of a captive portal."""
-    target, cure = _target(response, sent), "configure the final URL"
+    cure = "configure the final URL"
+    if is_redirect(response) and not _is_url(location_of(response) or ""):
+        return Unreachable(f"{where}: a redirect to an invalid URL", cure=cure, error_code="IDS-208")
+    target = _target(response, sent)
     said, own = urlsplit(target.removeprefix("Location: ")).hostname, response.request.url.host
     if said is not None and said.split(".")[-2:] != own.split(".")[-2:]:
         cure += ", or sign in from this machine where a gateway or captive portal answers"
-    what = "a redirect, which is not followed" if response.has_redirect_location else "which is no answer of an API"
+    what = "a redirect, which is not followed" if is_redirect(response) else "which is no answer of an API"
     return Unreachable(
         f"{where}: HTTP {response.status_code}, {what}",
-        cure=cure if response.has_redirect_location else "",
+        cure=cure if is_redirect(response) else "",
         cloud_message=target,
         error_code="IDS-208",
     )
+
+
+def _is_url(location: str) -> bool:
+    """Return whether a redirect's target is a URL, or part of one."""
+    try:
+        httpx.URL(location).host  # noqa: B018 - raises UnicodeError, a ValueError, for an invalid xn-- label
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return True
 
 
 _TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")
@@ -224,14 +228,13 @@ def _target(response: httpx.Response, sent: tuple[str, ...]) -> str:
     A URL with a secret of the request, `sent`, is left out.
     """
     try:
-        parts = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
+        location = location_of(response) or ""
+        parts = urlsplit(urljoin(str(response.request.url), location))
         host = authority(parts.hostname or "", parts.port) if parts.port else bracketed(parts.hostname or "")
     except ValueError:
         return ""
     target = f"{parts.scheme}://{host}{parts.path}"
-    known = (
-        "location" in response.headers and _TARGET.fullmatch(target) is not None and redacted(target, sent) == target
-    )
+    known = bool(location) and _TARGET.fullmatch(target) is not None and redacted(target, sent) == target
     return f"Location: {quoted(target)}" if known else ""
 
 

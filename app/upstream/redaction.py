@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from ..core.secret_forms import JWT, named_values
+from ..core.text import printable_id
 from .opaque import opaque
 
 HIDDEN = "[hidden]"
@@ -65,6 +66,17 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     for begin, end in (*(match.span() for match in JWT.finditer(text)), *opaque(text), *named_values(text)):
         hidden[begin:end] = b"\1" * (end - begin)
     return _without(text, hidden)
+
+
+def repeats(text: str, secrets: Iterable[str]) -> bool:
+    """Return whether `text` contains one of the secrets, whole or in part, in any of the spellings of `redacted`."""
+    return redacted(text, secrets) != redacted(text, ())
+
+
+def shown_id(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` if it has the form of a code or an id and repeats no secret, else `(unreadable)`."""
+    shown = printable_id(text)
+    return "(unreadable)" if repeats(shown, secrets) else shown
 
 
 def _of_header(value: str) -> Iterator[str]:

@@ -128,6 +128,20 @@ def test_show_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "s3cr3t" not in printed
 
 
+@pytest.mark.parametrize("options", [(), ("--show",)])
+def test_file_whose_name_commands_the_terminal(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name of a file may have characters that a terminal obeys; `config` escapes them on stdout, too."""
+    path = tmp_path / "a\x1b[31m\u202e.json"
+    path.write_text(json.dumps(configuration()))
+
+    printed = prints(capsys, "config", *options, "--config", str(path))
+
+    assert "a\\x1b[31m\\u202e.json" in printed
+    assert printed.replace("\n", "").isprintable()
+
+
 def test_show_the_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a file the source is a variable or the SDK's file; proxy variables are named, and their values hidden."""
     sdk = written(tmp_path, identity())

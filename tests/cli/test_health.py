@@ -39,6 +39,8 @@ def test_health_without_a_file() -> None:
         ({"server": {"ops": None}}, "server.ops: null or not of the form HOST:PORT, so there is no listener to check"),
         ({"server": {"ops": 7118}}, "server.ops: null or not of the form HOST:PORT"),
         ({"server": {"ops": "7118"}}, "server.ops: null or not of the form HOST:PORT"),
+        ({"server": {"ops": "127.0.0.1\0:7118"}}, "server.ops: null or not of the form HOST:PORT"),
+        ({"server": {"ops": "localhost\r:7118"}}, "server.ops: null or not of the form HOST:PORT"),
         ({"server": []}, "server.ops: null or not of the form HOST:PORT"),
         ([], "server.ops: null or not of the form HOST:PORT"),
         ({"server": {"ops": "127.0.0.1:0"}}, "server.ops: port 0 takes a free port, which this command cannot know"),

@@ -1,8 +1,8 @@
-"""app/config/decode.py: the limits of numbers in messages."""
+"""app/config/decode.py: the limits of numbers in messages, and characters that no value can have."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from msgspec import Meta
@@ -11,6 +11,9 @@ from app.config.decode import Decoder, convert
 from app.core.errors import ConfigError
 from app.core.record import Record
 from app.identity.oidc_client import OidcClientIdentity
+
+from ..conftest import configuration
+from .configurations import Load, profile, refusal
 
 LONG = 9_007_199_254_740_993
 
@@ -47,3 +50,24 @@ def test_unset_variable_is_the_only_mistake_of_its_key() -> None:
 
     unset = "the environment variable UNSET is not set or empty"
     assert decoder.mistakes == [f"p.clientId: {unset}", f"p.clientAuthentication.method: {unset}"]
+
+
+@pytest.mark.parametrize(
+    ("place", "changed"),
+    [
+        ("cache.directory", {"cache": {"directory": "/a\0b", "keyFile": "/k"}}),
+        ("cache.keyFile", {"cache": {"directory": "/a", "keyFile": "/k\0"}}),
+        ("server.adminSocket", {"server": {"adminSocket": "/a\0"}}),
+        ("tls.caFile", {"tls": {"caFile": "\0"}}),
+        ("profiles.default.files[0].path", {"profiles": {"default": profile(files=[{"path": "/a\0"}])}}),
+        (
+            "profiles.default.identity.command[1]",
+            {"profiles": {"default": profile(identity={"type": "command", "command": ["/bin/true", "a\0b"]})}},
+        ),
+    ],
+)
+def test_nul_character(place: str, changed: dict[str, Any], loaded: Load) -> None:
+    """No value has a NUL: the system refuses it in every path and argument, with an exception of its own."""
+    assert refusal(loaded, configuration(**changed)) == (
+        f"{place}: has a NUL character; remove the character, \\u0000 in JSON"
+    )

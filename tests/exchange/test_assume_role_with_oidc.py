@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.errors import Refused, Unreachable
 from app.core.values import Credentials, Token
@@ -113,6 +114,18 @@ async def test_token_info_is_handed_on(said: Any, found: dict[str, str]) -> None
     await action(FakeHttp(answer(body)), verified=seen.append).credentials(Token("e30.e30.c2ln", NOW + 60))
 
     assert seen == [found]
+
+
+async def test_token_info_does_not_repeat_the_token() -> None:
+    """A member with a part of the token is left out: `doctor` shows the others."""
+    seen: list[Mapping[str, str]] = []
+    info = {"Issuer": INFO["Issuer"], "Subject": "the token-of-the-client is fine"}
+    body = answer({"Credentials": {**VALUES, "Expiration": "2026-01-02T04:04:05Z"}, "OIDCTokenInfo": info})
+
+    http = FakeHttp(replace(body, sent=("token-of-the-client",)))
+    await action(http, verified=seen.append).credentials(Token("token-of-the-client", NOW + 60))
+
+    assert seen == [{"Issuer": INFO["Issuer"]}]
 
 
 async def test_cure_of_a_page_is_to_correct_the_url_of_sts() -> None:

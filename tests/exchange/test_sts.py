@@ -85,6 +85,16 @@ def test_request_id_is_printable(said: dict[str, Any], shown: str) -> None:
     assert found.request_id == shown
 
 
+@pytest.mark.parametrize("said", ["of-the-request", "xof-the-requestx", "Key0123456789Secret"])
+def test_request_id_is_no_secret(said: str) -> None:
+    """A request id that repeats a secret of the request or of the session is not stored: it goes into the log."""
+    answer = members("2026-01-02T04:04:05Z", RequestId=said)
+    answer["Credentials"]["AccessKeySecret"] = "Key0123456789Secret"
+    found = credentials_from(answer, now=NOW, where=WHERE, secrets=("of-the-request",))
+
+    assert found.request_id == "(unreadable)"
+
+
 SESSION = Credentials(*TRIPLE, issued_at=NOW, expires_at=NOW + 60)
 DOWN = Unreachable("down")
 OTHER_DOWN = Unreachable("down, too")

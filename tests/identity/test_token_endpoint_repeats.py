@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from app.core.errors import Refused
+from app.core.errors import Refused, Unreachable
 from app.identity.client_auth import Proof, jwt_bearer
 from app.identity.token_endpoint import TokenEndpoint, constant
 
@@ -37,6 +38,14 @@ async def sent(http: FakeHttp, *assertions: str) -> list[str]:
     finally:
         found = [each.fields["client_assertion"] for each in http.sent]
     return found
+
+
+async def test_type_of_the_token_is_no_secret() -> None:
+    """A server that writes the client's proof where the type of the token belongs is not quoted."""
+    said = replace(answer({"access_token": token({}), "token_type": "the-assertion"}), sent=("the-assertion",))
+
+    with pytest.raises(Unreachable, match=r"a token of type \(unreadable\), not Bearer$"):
+        await sent(FakeHttp(said), "the-assertion")
 
 
 async def test_other_proof_is_sent() -> None:

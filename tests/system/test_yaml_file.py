@@ -31,6 +31,11 @@ MERGES = "m0: &m0 {a: b, c: d}\n" + "".join(
         (MERGES, "the key << merges too much"),
         ("a: &a {<<: *a}", "nested too deeply"),
         ("[" * 2_000, "nested too deeply"),
+        ('a: "\\ud800"', "JSON does not have"),
+        ('"\\udfff": a', "JSON does not have"),
+        ("a: !!binary aGVsbG8=", "JSON does not have"),
+        ("? !!binary aGVsbG8=\n: a", "JSON does not have"),
+        ("a: !!set {b, c}", "JSON does not have"),
     ],
 )
 def test_hostile_files(text: str, message: str) -> None:
@@ -45,4 +50,13 @@ def test_aliases_and_dates() -> None:
 
     assert parse_documents(text.encode(), "a.yaml") == [
         {"a": {"x": 1}, "b": {"x": 1, "y": "2001-01-01"}, "c": [{"x": 1}, {"x": 1}]}
+    ]
+
+
+def test_keys_are_texts() -> None:
+    """A key that is a number, a truth value or empty in YAML is a text, as in JSON: all other code expects texts."""
+    text = "a: &a {1: x, 1.5: x}\nb: {yes: *a, null: [{? : y}]}\n"
+
+    assert parse_documents(text.encode(), "a.yaml") == [
+        {"a": {"1": "x", "1.5": "x"}, "b": {"true": {"1": "x", "1.5": "x"}, "null": [{"null": "y"}]}}
     ]

@@ -52,10 +52,11 @@ async def test_redirect_names_its_target(location: str, shown: str, cure: str) -
     assert caught.value.cloud_message == (f"Location: {shown}" if shown else "")
 
 
-async def test_redirect_to_an_invalid_url() -> None:
+@pytest.mark.parametrize("location", ["https://x:port/", "http://xn--a/", "//xn--/x", "/" + "x" * 70_000])
+async def test_redirect_to_an_invalid_url(location: str) -> None:
     """A target that is no URL at all is an error of its own, not one of the URL that was requested."""
     with pytest.raises(Unreachable) as caught:
-        await redirecting(302, "https://x:port/").get(URL)
+        await redirecting(302, location).get(URL)
 
     assert str(caught.value) == f"{URL}: a redirect to an invalid URL; configure the final URL"
     assert (caught.value.cure, caught.value.error_code) == (NEAR, "IDS-208")
@@ -124,3 +125,29 @@ async def test_body_of_a_success_stays_as_it_is() -> None:
     answer = httpx.Response(200, headers={"content-type": "text/plain; charset=gbk"}, stream=httpx.ByteStream(body))
 
     assert (await client(httpx.MockTransport(lambda _request: answer)).get(URL)).body == body
+
+
+@pytest.mark.parametrize("name", ["charset*=a\x00''x", f"charset*{'9' * 5_000}*=x", "charset*=idna''%80", "charset="])
+async def test_encoding_whose_name_is_hostile(name: str) -> None:
+    """The words of an error are read as UTF-8 if the name of their encoding cannot be read."""
+    answer = httpx.Response(
+        400, headers={"content-type": f"text/plain; {name}"}, stream=httpx.ByteStream("\u5ba2".encode())
+    )
+
+    assert (await client(httpx.MockTransport(lambda _request: answer)).get(URL)).body == "\u5ba2".encode()
+
+
+async def test_no_cookie_is_kept() -> None:
+    """A server's cookies are not stored, and go with no later request: not to it, and not to others of its domain."""
+    sent: list[httpx.Headers] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers)
+        cookies = [("set-cookie", f"name{number}=x; Domain=example.com; Path=/") for number in range(50)]
+        return httpx.Response(200, headers=cookies, stream=httpx.ByteStream(b"{}"))
+
+    found = client(httpx.MockTransport(respond))
+    for url in (URL, URL, "https://other.example.com/"):
+        await found.get(url)
+
+    assert [headers.get("cookie") for headers in sent] == [None, None, None]

@@ -121,6 +121,8 @@ async def test_a_closed_connection_is_tried_again(directory: Path) -> None:
         (answers(403, {"reason": "Forbidden"}), "the service account may not read it", "IDS-200"),
         (answers(401, {"reason": "Unauthorized"}), "the token is not accepted", "IDS-200"),
         (answers(500, {}), "HTTP 500", "IDS-200"),
+        (ApiServer(lambda _: httpx.Response(302, headers={"location": "http://xn--a/"})), "HTTP 302", "IDS-200"),
+        (ApiServer(lambda _: httpx.Response(200, text="[" * 100_000)), "without an object", "IDS-200"),
         (
             ApiServer(lambda _: httpx.Response(404, text="404 page not found")),
             "object of the API; install the CRD of the chart",

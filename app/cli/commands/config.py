@@ -20,6 +20,7 @@ from ...config.explain import Row, as_members, rows
 from ...config.loader import examine
 from ...core.errors import ConfigError
 from ...core.json_text import json_text
+from ...core.text import one_line
 from ..errors import print_warning
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.json"
@@ -57,7 +58,7 @@ def _examine(arguments: Namespace, environ: Mapping[str, str]) -> int:
     if examined.found:  # after the values, which help to find what is wrong
         raise examined.error()
     if not arguments.show and examined.settings is not None:
-        print(f"{examined.origin}: valid; profiles: {', '.join(examined.settings.profiles)}")
+        print(one_line(f"{examined.origin}: valid; profiles: {', '.join(examined.settings.profiles)}"))
     return 0
 
 
@@ -76,7 +77,7 @@ def _offline(arguments: Namespace, environ: Mapping[str, str]) -> int:
         print_warning("config", warning)
     for line in checked.unchecked:
         print(f"idaas-sidecar config: not checked here: {line}", file=sys.stderr)
-    print(f"{checked.origin}: valid offline; profiles: {', '.join(checked.profiles)}")
+    print(one_line(f"{checked.origin}: valid offline; profiles: {', '.join(checked.profiles)}"))
     return 0
 
 
@@ -99,7 +100,8 @@ def _as_json(found: Sequence[Row]) -> str:
 def _as_text(found: Sequence[Row]) -> str:
     listed = [row for row in found if row.mistakes or (row.value, row.source) != (None, "default")]
     width = max(len(row.key) for row in listed)
-    return "\n".join(line for row in listed for line in _lines(row, width))
+    # A source is the name of a file, which may have characters that a terminal obeys.
+    return "\n".join(one_line(line) for row in listed for line in _lines(row, width))
 
 
 def _lines(row: Row, width: int) -> Iterator[str]:

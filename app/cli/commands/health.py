@@ -88,6 +88,7 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
 def _configured_address(config: object) -> str:
     server = config.get("server", {}) if isinstance(config, dict) else None
     address = server.get("ops", DEFAULT_OPS) if isinstance(server, dict) else None
-    if not isinstance(address, str) or not re.fullmatch(r".+:[0-9]{1,5}", address):
+    # The system's functions raise TypeError for a NUL in a host, and the host becomes a header of the request.
+    if not isinstance(address, str) or not re.fullmatch(r"[!-~]+:[0-9]{1,5}", address):
         raise ValueError("server.ops: null or not of the form HOST:PORT, so there is no listener to check")
     return address

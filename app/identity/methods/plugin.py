@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -66,7 +66,7 @@ class GenerateOauthToken(Record, frozen=True):
             codes=_CODES,
             secrets=(keys.secret,),
         )
-        return self._token(members)
+        return self._token(members, (*response.sent, keys.secret))
 
     def _query(self) -> dict[str, str]:
         items = self.scope.split()
@@ -78,7 +78,7 @@ class GenerateOauthToken(Record, frozen=True):
             **values,
         }
 
-    def _token(self, answer: Mapping[str, Any]) -> Token:
+    def _token(self, answer: Mapping[str, Any], secrets: Iterable[str]) -> Token:
         found = answer.get("TokenResponse")
         if not isinstance(found, dict):
             raise Unreachable(
@@ -94,7 +94,7 @@ class GenerateOauthToken(Record, frozen=True):
             "expires_at": "ExpiresAt",
         }
         members = {ours: found.get(theirs) for ours, theirs in names.items()}
-        return token_from(members, now=self.now(), where=self.endpoint)
+        return token_from(members, now=self.now(), where=self.endpoint, secrets=secrets)
 
 
 class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw_only=True):

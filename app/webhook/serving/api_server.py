@@ -16,9 +16,11 @@ from cachetools import TTLCache
 
 from ...core.addresses import authority
 from ...core.errors import ConfigError, Unreachable
+from ...core.json_text import json_value
 from ...core.values import Now
 from ...system import files
 from ...system.probe import probe
+from ...upstream.plain_answers import plain
 from ..names import GROUP, POLICY_NAME, VERSION
 from ..policy import CredentialPolicy, decoded
 
@@ -150,6 +152,7 @@ class ApiServerPolicies:
                     trust_env=False,  # the API server is never behind a proxy of the environment
                     timeout=TIMEOUT_SECONDS,
                     transport=self._transport,
+                    **plain(),
                 )
             )
         return self._clients[-1]
@@ -169,7 +172,7 @@ async def _attempts(send: Callable[[], Any], path: str) -> httpx.Response:
 
 def _json(response: httpx.Response, path: str) -> Any:
     try:
-        value = response.json()
+        value = json_value(response.content)
     except ValueError:
         value = None
     if not isinstance(value, dict):
