@@ -116,14 +116,15 @@ async def test_token_info_is_handed_on(said: Any, found: dict[str, str]) -> None
     assert seen == [found]
 
 
-async def test_token_info_does_not_repeat_the_token() -> None:
+@pytest.mark.parametrize("token", ["token-of-the-client", f"eyJhbGciOiJSUzI1NiJ9.{'eyJzdWIiOiJhIn0' * 3}.c2lnbmF0dXJl"])
+async def test_token_info_does_not_repeat_the_token(token: str) -> None:
     """A member with a part of the token is left out: `doctor` shows the others."""
     seen: list[Mapping[str, str]] = []
-    info = {"Issuer": INFO["Issuer"], "Subject": "the token-of-the-client is fine"}
+    info = {"Issuer": INFO["Issuer"], "Subject": f"the {token} is fine"}
     body = answer({"Credentials": {**VALUES, "Expiration": "2026-01-02T04:04:05Z"}, "OIDCTokenInfo": info})
 
-    http = FakeHttp(replace(body, sent=("token-of-the-client",)))
-    await action(http, verified=seen.append).credentials(Token("token-of-the-client", NOW + 60))
+    http = FakeHttp(replace(body, sent=(token,)))
+    await action(http, verified=seen.append).credentials(Token(token, NOW + 60))
 
     assert seen == [{"Issuer": INFO["Issuer"]}]
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from app.upstream.redaction import HIDDEN, redacted, secrets_of
+from app.upstream.redaction import HIDDEN, redacted, secrets_of, shown_id
 
 SECRET = 'cAn4ry~&+/="<0123456789>'
 TOKEN = f"eyJhbGciOiJSUzI1NiJ9.{base64.urlsafe_b64encode(b'canary' * 30).decode().rstrip('=')}.c2lnbmF0dXJl"
@@ -176,3 +176,14 @@ def test_hostile_texts_take_linear_time(text: str) -> None:
 def test_value_with_the_name_of_a_secret(text: str, shown: str) -> None:
     """A value that a form, an option or JSON calls a secret is hidden; sentences about secrets remain."""
     assert redacted(text, ()) == shown
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["client-secret-1", "Kj3hD8sZ2LqPx9WvB4nM7tRyGfE5aUc1Qe6Xo0Hi", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln"],
+)
+def test_id_that_repeats_a_secret(secret: str) -> None:
+    """An id is shown unless it repeats a secret, also one that would be hidden in any text."""
+    assert shown_id(secret, (secret,)) == "(unreadable)"
+    assert shown_id(secret[:12], (secret,)) == "(unreadable)"
+    assert shown_id("6B29FC40-CA47-1067-B31D-00DD010662DA", (secret,)) == "6B29FC40-CA47-1067-B31D-00DD010662DA"
