@@ -95,11 +95,12 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        code = runner.run(work())
-        for number, handler in before.items():
-            if signal.getsignal(number) is not handler:
-                signal.signal(number, signal.SIG_IGN)
-        return code
+        try:
+            return runner.run(work())
+        finally:
+            for number, handler in before.items():
+                if signal.getsignal(number) is not handler:
+                    signal.signal(number, signal.SIG_IGN)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from .cloud import ENV, SECRET, add_fault, calls_of, config, emulator_admin
-from .processes import DEADLINE, Demo, EmulatedCloud, demo, serve, wait_until
+from .processes import DEADLINE, ROOT, Demo, EmulatedCloud, demo, serve, wait_until
 from .wire import Connection, fetch, request_head
 
 ROLE = "/latest/meta-data/ram/security-credentials/default"
@@ -409,3 +411,11 @@ def test_disabled_verification_is_reported(cloud: EmulatedCloud, tmp_path: Path)
 
     assert "TLS VERIFICATION IS OFF" in warning["message"]
     assert 'idaas_sidecar_tls_verification_disabled{profile="default"} 1.0' in metrics
+
+
+def test_signals_after_a_failed_start() -> None:
+    """SIGINT and SIGTERM while an error is reported do not replace the error by a traceback."""
+    command = (sys.executable, "-m", "tests.e2e.failing_loop")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in use\n", "")
