@@ -194,7 +194,7 @@ class Decoder:
         default = mark_of(info, DEFAULT) or (structs[0].tag if len(structs) == 1 else None)
         before = len(self.mistakes)
         tag = self.expand(value.get(field, default), f"{path}.{field}")
-        if len(self.mistakes) > before:
+        if tag is NO_NUMBER or len(self.mistakes) > before:
             return UNSET
         if tag is None:
             self._mistake(f"{path}.{field}", "required", MISSING_KEY)

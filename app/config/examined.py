@@ -82,4 +82,5 @@ def _concerns(place: str, profile: str) -> bool:
 
 
 def _section(place: str) -> str:
-    return re.split(r"[.\[]", place)[0]
+    """Return the first key of a place; empty for a line and column of the file, whose name may look like a key."""
+    return "" if re.search(r":\d+:\d+$", place) else re.split(r"[.\[]", place)[0]

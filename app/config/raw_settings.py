@@ -9,6 +9,7 @@ from typing import Any
 from ..core.checks import place_of, profile_place
 from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..identity.idaas import IdaasIdentity
+from ..system.json_file import NO_NUMBER
 from . import environment, locate, sdk_file
 from .decode import Decoder
 from .draft import Draft
@@ -68,6 +69,8 @@ def _minor(raw: dict[str, Any], draft: Draft, environ: Mapping[str, str]) -> int
     version = decoder.expand(raw.get("configVersion"), "configVersion")
     if decoder.mistakes:
         draft.findings.add(decoder.mistakes)
+        return MINOR
+    if version is NO_NUMBER:
         return MINOR
     if version is None:
         cure = f'write "configVersion": "{MAJOR}.{MINOR}"'

@@ -112,19 +112,24 @@ def _exposed(path: str | None, place: str) -> Iterator[Mistake]:
         yield Mistake(f"{place}: {path}: {why.cause}", "IDS-130", why.cure)
 
 
-def _region(region: str | None, place: str) -> Iterator[Mistake]:
-    """Yield a warning with the region that is probably meant, if the name is not a region."""
+def _region(region: str | None, place: str, part: str = "") -> Iterator[Mistake]:
+    """
+    Yield a warning with the region that is probably meant, if the name is not a region.
+
+    `part` names the part of the value that is the region, such as `the host in `.
+    """
     meant = misspelt(region) if region else None
     if meant is not None:
         cause = f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
-        yield Mistake(cause, DRAWBACK, f"write {meant} into {place}; a region newer than this version needs no change")
+        cure = f"write {meant} into {part}{place}; a region newer than this version needs no change"
+        yield Mistake(cause, DRAWBACK, cure)
 
 
 def _regional(value: Any, place: str) -> Iterator[Mistake]:
     """Yield a warning for each endpoint of Alibaba Cloud whose region is misspelt. `value`: one endpoint, or a list."""
     for index, endpoint in enumerate(value if isinstance(value, list) else [value]):
         region = region_of(endpoint) if isinstance(endpoint, str) else None
-        yield from _region(region, f"{place}[{index}]" if isinstance(value, list) else place)
+        yield from _region(region, f"{place}[{index}]" if isinstance(value, list) else place, "the host in ")
 
 
 def _account(arn: str, place: str) -> Iterator[Mistake]:

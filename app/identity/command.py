@@ -264,7 +264,7 @@ def check_executable(path: str, place: str) -> None:
     """
     if not files.exists(path):
         raise NotThereYet(f"{place}: {path}: no such file", error_code="IDS-123")
-    if not os.path.isfile(path):
+    if os.path.exists(path) and not os.path.isfile(path):
         raise ConfigError(f"{place}: {path}: not a file", error_code="IDS-123")
     if not os.access(path, os.X_OK):
         raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})", error_code="IDS-123")

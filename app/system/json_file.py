@@ -18,8 +18,8 @@ LARGEST = 1_048_576
 MOST_MISTAKES = 50
 """The most lines of one message. A file with more mistakes is probably not a configuration."""
 
-NO_NUMBER = object()
-"""The value of NaN and Infinity, which are a mistake of their own."""
+NO_NUMBER = float("nan")
+"""The value of NaN and Infinity, which are a mistake of their own. A float, because a policy is written as JSON."""
 
 _INVALID = "IDS-103"
 """The stable code of a file that is not a JSON object."""
@@ -90,7 +90,7 @@ def _parsed(raw: bytes, name: str, *, tolerant: bool) -> tuple[dict[str, Any], l
         text = _TRAILING_COMMA.sub(lambda found: found[1] or " ", plain)
         value = json_value(text, strict=not tolerant, constant=lambda _: NO_NUMBER)
         # An escaped half of a surrogate pair is not a character: a text that contains it cannot be printed or sent.
-        json.dumps(value, ensure_ascii=False, default=str).encode()
+        json.dumps(value, ensure_ascii=False).encode()
         broken = False
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1

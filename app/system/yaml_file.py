@@ -119,6 +119,8 @@ def _as_in_json(documents: list[Any]) -> bool:
         if isinstance(value, dict):
             if not all(isinstance(key, str) for key in value):
                 members = [(_key(key), item) for key, item in value.items()]
+                if len(dict(members)) < len(members):  # such as 1 and "1"
+                    return False
                 value.clear()
                 value.update(members)
             waiting += [*value, *value.values()]
@@ -135,5 +137,8 @@ def _as_in_json(documents: list[Any]) -> bool:
 
 
 def _key(key: Any) -> Any:
-    """Return a key as text if JSON has a value of its type."""
-    return json.dumps(key) if key is None or isinstance(key, int | float) else key
+    """Return a key as text if JSON has a value of its type; another object for other keys."""
+    try:
+        return json.dumps(key) if key is None or isinstance(key, int | float) else key
+    except ValueError:  # more digits than Python writes
+        return ()

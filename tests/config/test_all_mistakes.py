@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.config.loader import load
+from app.config.loader import examine, load
 from app.core.errors import ConfigError
 
 from ..conftest import ENVIRON, configuration, exchange, identity
@@ -259,3 +259,31 @@ def test_mistakes_of_the_form_do_not_hide_others(tmp_path: Path) -> None:
         "config.json: startup.gate: 'never' is not known in this version, which accepts credentials, listening, "
         "timeout",
     ]
+
+
+@pytest.mark.parametrize("wrong", [("configVersion",), ("type",), ("policy", "Statement", 0, "Effect")])
+def test_value_that_is_no_number_is_one_mistake(wrong: tuple[Any, ...], tmp_path: Path) -> None:
+    """NaN is one mistake of the file, also as a tag and within a policy, which is written as JSON for STS."""
+    document = configuration()
+    section = document["profiles"]["default"]["exchange" if len(wrong) > 1 else "identity"]
+    if len(wrong) > 1:
+        section["policy"] = {"Version": "1", "Statement": [{"Effect": "NO NUMBER", "Action": "*", "Resource": "*"}]}
+    elif wrong == ("type",):
+        section["type"] = "NO NUMBER"
+    else:
+        document["configVersion"] = "NO NUMBER"
+    path = write_file(tmp_path / "config.json", json.dumps(document).replace('"NO NUMBER"', "NaN"))
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), ENVIRON, hostname="h", now=lambda: 0.0)
+
+    assert [line.partition(": ")[2] for line in caught.value.mistakes] == ["NaN is not a number of JSON"]
+
+
+def test_name_of_the_file_is_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake at a line of `server.json` is none of the section `server`."""
+    monkeypatch.chdir(tmp_path)
+    write_file(tmp_path / "server.json", json.dumps(configuration())[:-1] + "} // a comment")
+    examined = examine("server.json", ENVIRON, hostname="h")
+
+    assert len(examined.found) == 1
+    assert "server" not in examined.wrong_sections()

@@ -91,6 +91,13 @@ def test_doubtful_setting_has_one_warning(config: Any, message: str, loaded: Loa
     assert warnings[0].startswith(message)
 
 
+def test_cure_of_a_misspelt_endpoint(loaded: Load) -> None:
+    """The region is a part of the endpoint: it does not replace it."""
+    (warning,) = loaded(with_exchange(endpoints=["https://sts.cn-hangzou.aliyuncs.com"])).warnings
+
+    assert "; write cn-hangzhou into the host in profiles.default.exchange.endpoints[0]; " in warning
+
+
 ACCEPTED = [
     configuration(server={"bind": "127.0.0.1:0", "ops": "127.0.0.1:0"}),
     configuration(server={"bind": "[::1]:7117", "ops": "127.0.0.1:7117"}),

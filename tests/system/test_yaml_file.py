@@ -36,6 +36,8 @@ MERGES = "m0: &m0 {a: b, c: d}\n" + "".join(
         ("a: !!binary aGVsbG8=", "JSON does not have"),
         ("? !!binary aGVsbG8=\n: a", "JSON does not have"),
         ("a: !!set {b, c}", "JSON does not have"),
+        ("1: a\n'1': b", "JSON does not have"),
+        (f"? 0x{'f' * 4000}\n: a", "JSON does not have"),
     ],
 )
 def test_hostile_files(text: str, message: str) -> None:
