@@ -89,9 +89,9 @@ _DEVELOPMENT_MODE = (
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """
-    Run `work` in a new event loop, of uvloop if it is installed, and return its result, with which the process ends.
+    Run `work` in a new event loop (uvloop's, if installed). Return its result, which is the exit code of the process.
 
-    The signals of `Signals` are ignored from then on: another SIGINT while Python ends would change the exit code.
+    Afterwards, the signals of `Signals` are ignored: another SIGINT while Python ends would change the exit code.
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -152,7 +152,7 @@ class Signals:
         self._loop = loop
         self.stop = asyncio.Event()
         self.at_once = asyncio.Event()
-        # Not by the loop, which sets the defaults when it closes: at the next SIGINT, Python would end with -2.
+        # Not `loop.add_signal_handler`: a closing loop sets the defaults. The next SIGINT would end Python with -2.
         signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._terminate))
         signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self._interrupt))
 

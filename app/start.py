@@ -1,4 +1,4 @@
-"""Waits at a start until the files exist that the configuration names, which another program may still write."""
+"""Delays a start until the files that the configuration names exist. Another program may still write them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ COMPLETE_SECONDS = 60.0
 
 def complete(command: str, reading: Callable[[], T], stream: TextIO = sys.stderr) -> T:
     """
-    Return the result of `reading` as soon as the files exist that it needs, which another program may still write.
+    Return the result of `reading` as soon as the files that it needs exist. Another program may still write them.
 
-    Says once on `stream` what `command` waits for. Raises ConfigError at once, and NotThereYet when the time is over or
-    after SIGTERM.
+    Writes once to `stream` which files `command` waits for. Raises ConfigError at once, and NotThereYet when the time
+    is over or after SIGTERM.
     """
 
     def say(absence: NotThereYet) -> None:

@@ -127,7 +127,7 @@ class Decoder:
         if len(self.mistakes) > before:  # without its variable, the value is incomplete: no further check
             return UNSET
         if isinstance(found, str) and "\0" in found:
-            # No path, URL, argument or header can have one, and the system's functions raise ValueError for it.
+            # A path, URL, argument or header cannot contain it: the system's functions raise ValueError.
             self._mistake(path, "has a NUL character", cure="remove the character, \\u0000 in JSON")
             return UNSET
         if isinstance(found, str) and mark_of(info, EXPANDED):

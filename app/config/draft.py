@@ -23,7 +23,7 @@ class Draft:
     """
     A configuration that is being read. `file`: None if the configuration comes from the environment.
 
-    `patient`: whether files with settings that do not exist yet are waited for.
+    `patient`: whether to wait for settings files that do not exist yet.
     """
 
     origin: str
@@ -36,7 +36,7 @@ class Draft:
     findings: Findings = field(default_factory=Findings)
     files: list[str] = field(default_factory=list)
     absent: list[Mistake] = field(default_factory=list)
-    """A line for each file with settings that does not exist yet."""
+    """A line for each settings file that does not exist yet."""
 
     settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
@@ -48,10 +48,10 @@ class Draft:
     """The complaint about each value in which something was not replaced, by its key."""
 
     wrong_values: int = 0
-    """The number of mistakes in the values themselves. All others are in files and variables that values name."""
+    """The number of mistakes in the values themselves. Other mistakes are in files and variables that values name."""
 
     def lack(self, missing: Mistake) -> None:
-        """Add the line about a file with settings that does not exist: a mistake, unless it is waited for."""
+        """Record that a settings file does not exist: in `absent` if `patient`, else as a mistake."""
         if self.patient:
             self.absent.append(missing)
         else:

@@ -35,7 +35,7 @@ class Examined(Record, frozen=True):
         """
         Return the mistakes that keep a profile from credentials: its own, and those of shared settings.
 
-        `values`: only mistakes of values, and none of files and variables that the values name.
+        `values`: leave out mistakes in files and variables that the values name.
         """
         found = self.found[: self.wrong_values] if values else self.found
         return [mistake for place, mistake in found if _concerns(place, profile)]
@@ -82,5 +82,5 @@ def _concerns(place: str, profile: str) -> bool:
 
 
 def _section(place: str) -> str:
-    """Return the first key of a place; empty for a line and column of the file, whose name may look like a key."""
+    """Return the first key of a place; empty for a place in line and column, after a file's name."""
     return "" if re.search(r":\d+:\d+$", place) else re.split(r"[.\[]", place)[0]

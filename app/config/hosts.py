@@ -8,9 +8,9 @@ from .settings import ALLOWED_HOSTS, Settings
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
     """
-    Return the hosts of a Host header that are served, as `canonical_host` writes them.
+    Return the accepted hosts of a Host header, in the spelling of `canonical_host`.
 
-    They are those of `access.allowedHosts`. If these are the defaults, the addresses of the listeners are served, too.
+    These are the hosts of `access.allowedHosts`. If the key has its default, the listeners' addresses are added.
     """
     hosts, server = list(settings.access.allowed_hosts), settings.server
     if hosts == list(ALLOWED_HOSTS):

@@ -61,14 +61,14 @@ def load(
     patient: bool = False,
 ) -> Loaded:
     """
-    Return the effective configuration. Raises ConfigError with a line per mistake: the thing, the place and the cure.
+    Return the effective configuration. Raises ConfigError with a line per mistake: place, cause and cure.
     If `patient`, raises NotThereYet for the IDaaS SDK's file, and for the file of a path token or cache key, that does
     not exist yet.
 
-    `look`: whether the secrets and files that the configuration names must exist; a command that uses none of them
-    sets it to false. `patient`: whether to wait for a file that does not exist, because another program may write it. A
+    `look`: whether the secrets and files that the configuration names must exist. Commands that use none of them set it
+    to false. `patient`: whether to wait for a file that does not exist, because another program may write it. A
     missing token file is never a mistake. `trace`: whether each value's origin is kept, which is the largest part of a
-    profile's memory. `survey`: finds the files that do not answer. Profiles that need such a file are not checked, and
+    profile's memory. `survey`: finds files whose file system hangs. Profiles that need such a file are not checked, and
     get a warning. The `files` of an error are those that the configuration names.
     """
     file = find(path, environ, str(default_path))

@@ -36,9 +36,9 @@ def read(path: str) -> dict[str, Any]:
 
 def examine(path: str) -> tuple[dict[str, Any], list[Mistake]]:
     """
-    Return the object of the configuration file, and the mistakes of its form.
+    Return the object of the configuration file, and the mistakes in its JSON.
 
-    Raises ConfigError where no object can be read, and if it is the IDaaS SDK's file.
+    Raises ConfigError if the file has no readable object, or is the IDaaS SDK's file.
     """
     raw: dict[str, Any] = {}
     mistakes: list[Mistake] = []

@@ -43,9 +43,9 @@ def read(path: str) -> Read:
     """
     Return the file's identity. Its mistakes begin with their keys.
 
-    Raises NotThereYet where it is missing or empty, and ConfigError where it cannot be read.
+    Raises NotThereYet if the file is missing or empty, and ConfigError if it cannot be read.
 
-    The examples of IDaaS's documentation have comments, and line breaks within strings: both are accepted.
+    Comments, and line breaks within strings, are accepted: the examples of IDaaS's documentation have both.
     """
     raw = parse_object(_content(path), path, tolerant=True)
     wrong = dict(_twice(raw, IdaasIdentity))

@@ -53,7 +53,7 @@ def example_in(value: str) -> str | None:
     found = _EXAMPLE.search(value)
     if found is None:
         return None
-    # `your-` may be the beginning of a secret, which is not repeated.
+    # A secret may begin with `your-`. A message must not repeat it.
     return "a placeholder" if looks_random(found[0]) else f"the placeholder {quoted(found[0])}"
 
 
@@ -62,7 +62,7 @@ def variable_in(value: str) -> tuple[str, str] | None:
     found = _VARIABLE.search(value)
     if found is None or found.lastgroup is None:
         return None
-    name = found[found.lastgroup].strip("- \t\r\n")  # a template has blanks within its brackets, or `-`
+    name = found[found.lastgroup].strip("- \t\r\n")  # templates may have blanks or `-` within the brackets
     # A text that is not the name of a variable is not repeated: `{{ .Values.secret }}`, or a secret with a `$`.
     return _FORMS[found.lastgroup], name if shown_variable(name) != HIDDEN else "NAME"
 

@@ -99,7 +99,7 @@ def _single_values(settings: Settings) -> Iterator[Mistake]:
     """Yield the warnings about values of any section: white space at an end, and a misspelt region in an endpoint."""
     for key, value in leaves(settings):
         if isinstance(value, str) and value != value.strip():
-            cure = "remove it, also from a variable's value"  # a variable has it from a file with a line end
+            cure = "remove it, also from a variable's value"  # a variable's value may come from a file with a line end
             yield Mistake(f"{key}: white space at an end of the value", DRAWBACK, cure)
         if key.endswith(("ndpoint", "ndpoints")):
             yield from _regional(value, key)

@@ -21,14 +21,14 @@ _LOWER_CASE = ("regionid", "pluginname", "mode", "rolearn", "oidcproviderarn")
 _CERTIFICATES = ("certificate", "certchains")
 
 _NAMING = re.compile(r"""[="'%&\\]|eyJ""")
-"""A part of every text with a JWT or a value that is named. Most values have no such part."""
+"""Matches every text with a JWT or a named value. Most values do not match, and need no further search."""
 
 
 _LOGIN = re.compile(r"//[^/?#:\[\]\s]*:(?![0-9]*(?:[/?#\s]|$))")
-"""The beginning of a login in a URL, up to its colon, which a port does not follow."""
+"""The beginning of a login in a URL, up to its colon. A colon before a port does not match."""
 
 _URL = re.compile(r"(://[^\s?#]*+)([?#]\S{8,})?")
-"""A URL, and its query or fragment. Also without one it is consumed, so that a text of many `://` takes linear time."""
+"""A URL with its query or fragment. A URL without them also matches, so that a text of many `://` takes linear time."""
 
 
 def shown_variable(name: str) -> str:
@@ -64,7 +64,7 @@ def without_login(text: str) -> str:
 
 
 def _word_without_login(word: re.Match[str]) -> str:
-    """Return a word without the login before its last `@`. Looks once for the `@`: an answer may have many `//`."""
+    """Return a word without the login before its last `@`. Searches once, because an answer may have many `//`."""
     end = word[0].rfind("@") + 1
     login = _LOGIN.search(word[0], 0, end)
     return word[0] if login is None else f"{word[0][: login.start()]}//***@{word[0][end:]}"

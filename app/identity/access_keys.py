@@ -46,7 +46,7 @@ class AccessKeys(Record, frozen=True):
         Return the present keys. Reads files each time.
 
         Raises ConfigError, Unreachable, and the errors of `role`; NotThereYet if the only source is a file that a
-        variable names, and this file does not exist.
+        variable names and that does not exist.
         """
         try:
             found = await self.disk.call(self._home(".aliyun/config.json"), self._found)

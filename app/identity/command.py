@@ -64,7 +64,7 @@ environment.
 LOCALE = "LC_"
 
 _PASSING = frozenset({errno.ETXTBSY, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""Why the system does not start a command at the moment: it is being written, or a limit is reached."""
+"""Errors that pass when a command is started: its file is still open for writing, or a limit is reached."""
 
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 
@@ -260,7 +260,7 @@ def check_executable(path: str, place: str) -> None:
     """
     Raise ConfigError unless this user may execute the file, and NotThereYet if it does not exist.
 
-    Its interpreter is not looked at: on a file system that hangs it would stop the check of the whole configuration.
+    The interpreter is not checked: if its file system hangs, the check of the whole configuration would stop.
     """
     if not files.exists(path):
         raise NotThereYet(f"{place}: {path}: no such file", error_code="IDS-123")

@@ -42,7 +42,7 @@ def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
 
 
 def _unnamed_token(value: Mapping[str, Any]) -> Any:
-    """Return the token of an object that is no OAuth answer, or another value where it has none."""
+    """Return the token of an object that is not an OAuth answer. Any value that is not a string means no token."""
     if value.get("kind") == "ExecCredential":
         status = value.get("status")
         return status.get("token") if isinstance(status, Mapping) else None

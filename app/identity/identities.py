@@ -87,7 +87,7 @@ def token_checks(identity: Identity, place: str, environ: Mapping[str, str]) -> 
 
 
 def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield path and FILE mark of files that the identity needs, but that no key of a file's name names."""
+    """Yield path and FILE mark of each file that the identity needs and that no file key names."""
     for part, _ in parts(identity, ""):
         if isinstance(part, CommandIdentity):
             yield part.command[0], READ_LATER

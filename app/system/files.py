@@ -161,7 +161,7 @@ def remove_drafts(path: str) -> None:
     for entry in os.listdir(directory or "."):
         if named.fullmatch(entry):
             draft = os.path.join(directory, entry)
-            with contextlib.suppress(OSError):  # another user's, or removed just now
+            with contextlib.suppress(OSError):  # another user's file, or already removed
                 if os.lstat(draft).st_mtime < written - STALE_SECONDS:
                     os.unlink(draft)
 

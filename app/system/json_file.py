@@ -19,7 +19,7 @@ MOST_MISTAKES = 50
 """The most lines of one message. A file with more mistakes is probably not a configuration."""
 
 NO_NUMBER = float("nan")
-"""The value of NaN and Infinity, which are a mistake of their own. A float, because a policy is written as JSON."""
+"""The stand-in for NaN and Infinity, which are reported as mistakes. A policy with a float can be written as JSON."""
 
 _INVALID = "IDS-103"
 """The stable code of a file that is not a JSON object."""
@@ -50,9 +50,9 @@ def read_object(path: str, *, secret: bool = False, tolerant: bool = False) -> d
 
 def examine_object(path: str) -> tuple[dict[str, Any], list[Mistake]]:
     """
-    Return the file's JSON object, and the mistakes of its form, such as comments and keys that stand twice.
+    Return the file's JSON object, and the mistakes in its JSON, such as comments and duplicate keys.
 
-    Raises ConfigError where no object can be read.
+    Raises ConfigError if the file has no readable object.
     """
     return _parsed(_content(path, secret=False), path, tolerant=False)
 
@@ -77,7 +77,7 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
 
 
 def _parsed(raw: bytes, name: str, *, tolerant: bool) -> tuple[dict[str, Any], list[Mistake]]:
-    """Return the object in `raw`, and the mistakes beside it. Of a key that stands twice, the last value counts."""
+    """Return the object in `raw`, and the mistakes in its JSON. If a key is duplicate, its last value is returned."""
     value: Any = None
     mistakes: list[Mistake] = []
     broken = True

@@ -76,7 +76,7 @@ def reason(error: json.JSONDecodeError) -> Reason:
 
 
 def _found(error: json.JSONDecodeError) -> Reason | None:
-    """Return what the text at the place of the error is, by the first sign that is clear."""
+    """Return the kind of the text at the place of the error, from the first test that recognises it."""
     text, place = error.doc, error.pos
     return (
         _wrong_character(text[place : place + 1])
@@ -88,7 +88,7 @@ def _found(error: json.JSONDecodeError) -> Reason | None:
 
 
 def _wrong_character(char: str) -> Reason | None:
-    """Return the reason for a character that looks like one of JSON or like nothing; None for others and the end."""
+    """Return the reason for a character that resembles one of JSON or is invisible. None for others and at the end."""
     if char in _LOOKALIKES:
         return Reason(f"{char!a} in place of {_LOOKALIKES[char]}", f"write {_LOOKALIKES[char]}")
     if not char.isascii() and (char.isspace() or not char.isprintable()):
@@ -97,7 +97,7 @@ def _wrong_character(char: str) -> Reason | None:
 
 
 def _missing(message: str, text: str, place: int) -> Reason | None:
-    """Return what is missing before the text at `place`, where something is."""
+    """Return what is missing before the text at `place`, or None."""
     if not text[place:].strip():
         return Reason("the file ends within an object or list", "add what is missing, such as the closing bracket")
     if text[place - 1 : place].isdigit() and re.match(r"[\w.]", text[place]):

@@ -109,9 +109,9 @@ def _is_larger(documents: list[Any], most: int) -> bool:
 
 def _as_in_json(documents: list[Any]) -> bool:
     """
-    Make the keys of all mappings texts, as kubectl does: `1` and `true` are no texts in YAML.
+    Convert the keys of all mappings to strings, as kubectl does. In YAML, the keys `1` and `true` are not strings.
 
-    Return whether everything in the documents has a form in JSON, of which all other code makes use.
+    Return whether JSON can represent all keys and values. All other code expects JSON.
     """
     waiting: list[Any] = [documents]
     while waiting:
@@ -137,7 +137,7 @@ def _as_in_json(documents: list[Any]) -> bool:
 
 
 def _key(key: Any) -> Any:
-    """Return a key as text if JSON has a value of its type; another object for other keys."""
+    """Return a key as a string if JSON has its type. Other keys are returned as objects that are not strings."""
     try:
         return json.dumps(key) if key is None or isinstance(key, int | float) else key
     except ValueError:  # more digits than Python writes

@@ -35,7 +35,7 @@ def opaque(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _in_run(run: str) -> Iterator[re.Match[str]]:
-    """Yield what looks like a key or token in a text without blanks: between slashes, or base64 with slashes."""
+    """Yield parts of a text without blanks that look like a key or token: between slashes, or base64 with slashes."""
     for segment in _SEGMENT.finditer(run):
         if len(segment[0]) >= SHORTEST and _is_mixed(segment[0]):
             yield segment

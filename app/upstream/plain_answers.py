@@ -4,7 +4,7 @@ Keeps httpx from reading headers that this program does not use. Each of them ma
 httpx parses the target of every redirect, also of one that it does not follow, and raises the errors of several
 parsers, which look like mistakes of the configured URL. It stores the cookies of every server without a bound, and
 sends them with later requests, also to other hosts of the same domain. It reads Content-Type with the parser of
-Python's mail package, which raises ValueError for some.
+Python's mail package, which raises ValueError for some values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_TYPE = 1_000
 
 
 class _NoCookies(CookieJar):
-    """A jar that stays empty."""
+    """A cookie jar that stays empty."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         """Ignore the cookies of an answer."""
@@ -42,7 +42,7 @@ def plain() -> dict[str, Any]:
 
 
 async def _set_location_aside(response: httpx.Response) -> None:
-    """Take the target of a redirect out of the headers, before httpx reads it."""
+    """Move the target of a redirect from the headers to the extensions, before httpx reads it."""
     location = response.headers.get("location")
     if location is not None:
         del response.headers["location"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction["Parser"]
 else:
-    Commands = argparse._SubParsersAction  # without a type argument, which the class of `argparse` does not take
+    Commands = argparse._SubParsersAction  # at run time, the class takes no type argument
 
 
 class Parser(argparse.ArgumentParser):

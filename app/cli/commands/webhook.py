@@ -44,7 +44,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _complete(arguments: Namespace, environ: Mapping[str, str]) -> Settings:
-    """Return the settings. Raises ConfigError for what cannot work, then NotThereYet without a certificate."""
+    """Return the settings. Raises ConfigError for a mistake, else NotThereYet without a certificate."""
     from ...webhook.serving import api_server, certificates
 
     settings = read_settings(arguments.settings)

@@ -207,7 +207,7 @@ CONFIGURATION = (
     Entry(
         "IDS-133",
         "The injection refuses the pod.",
-        "The pod requests profiles that its CredentialPolicy does not grant, or has parts of an injected pod.",
+        "The pod requests profiles that its CredentialPolicy does not grant, or already has what the injection adds.",
         "Change the label, annotation or container that the message names, or the CredentialPolicy of the namespace.",
     ),
 )

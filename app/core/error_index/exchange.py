@@ -268,7 +268,7 @@ EXCHANGE = (
     Entry(
         "IDS-435",
         "The session is too short for known clients.",
-        "A client requests new credentials when less than its margin is left, so it would do that on every call.",
+        "The session is shorter than a client's margin. Such a client requests new credentials on every call.",
         "set durationSeconds to 3600, or to the role's MaxSessionDuration",
     ),
     Entry(

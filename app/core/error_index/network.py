@@ -84,8 +84,8 @@ NETWORK = (
         "A server's certificate is not from a trusted CA.",
         "A private CA, or a proxy that intercepts TLS, signed it; or the server does not send its intermediate "
         "certificates.",
-        "Write the file of the CA that signed it into tls.caFile or SSL_CERT_FILE. A file that is there already has "
-        "another CA. Let the server send its intermediate certificates.",
+        "Set tls.caFile or SSL_CERT_FILE to a file with the CA that signed it. If one is set, its file has another CA. "
+        "Let the server send its intermediate certificates.",
     ),
     Entry(
         "IDS-213",

@@ -31,7 +31,7 @@ _CODES = {"NoPermission": "IDS-327", "Forbidden.RAM": "IDS-327"}
 
 
 class GenerateOauthToken(Record, frozen=True):
-    """The signed call. `scope` has the form `<audience>|<value> …`. Every call reads `keys` again."""
+    """The signed call. `scope` has the form `<audience>|<value> …`. Each call reads `keys` again."""
 
     http: Post
     endpoint: str

@@ -33,7 +33,7 @@ def retry_after(headers: Headers, now: float) -> float | None:
 
     Alibaba Cloud's and Azure's milliseconds come first, then Retry-After, then the end of the wait that Okta
     (X-Rate-Limit-Reset), Auth0 and GitHub (X-RateLimit-Reset) and the draft of IETF (RateLimit-Reset, RateLimit) name.
-    Of a header that stands several times, the longest wait counts.
+    If a header occurs several times, the longest wait counts.
     """
     found = _named(headers, now)
     return None if found is None else min(found, LONGEST)

@@ -50,8 +50,9 @@ def chosen(text: str, key_id: str | None) -> Mapping[str, Any]:
     """
     Return the private key of a JWK, or one of a JWK set that signs: the one with `key_id`, else the first.
 
-    A single key may have another id, because a provider gives each registered key an id of its own. Without a private
-    key, the first key is returned; of a file with a PEM, the whole object. Raises NotTheKey, and ValueError.
+    A single key may have another id, because a provider gives each registered key an id of its own. If no key
+    is private, the first key is returned. For a JSON file with a PEM, the whole object is. Raises NotTheKey, and
+    ValueError.
     """
     keys = _keys(text)
     private = [item for item in keys if isinstance(item, dict) and "d" in item]

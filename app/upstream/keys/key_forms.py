@@ -124,7 +124,7 @@ def _is_json(text: str) -> bool:
 
 
 def _is_text(raw: bytes) -> bool:
-    """Return whether what was decoded from base64 is a PEM or JSON."""
+    """Return whether the content decoded from base64 is a PEM or JSON."""
     return b"-----BEGIN " in raw or raw.lstrip().startswith((b"{", b"["))
 
 
