@@ -66,7 +66,7 @@ OTHER_VERBS = {
 CURE = re.compile(rf"(?:; |[.?] )(?:{'|'.join(sorted(VERBS | OTHER_VERBS))})\b", re.IGNORECASE)
 
 QUESTION = re.compile(r"[a-z]+ [a-z{}]+.*[a-z}]\?(?: |$)", re.DOTALL)
-"""Two words and a question mark behind a word: no pattern and no URL."""
+"""Two words with a question mark after a word. Patterns and URLs do not match."""
 
 SUGGESTION = "did you mean"
 QUESTIONS = "app/setup/questions.py"

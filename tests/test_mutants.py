@@ -33,7 +33,7 @@ def test_key_of_a_changed_line_or_file_is_stale(tmp_path: Path) -> None:
 
 
 def test_pass_fails_because_of_a_stale_key(tmp_path: Path) -> None:
-    """A pass in which every mutant is killed fails nevertheless if a listed survivor no longer survives."""
+    """A run in which every mutant is killed still fails if survivors.json lists a mutant that did not survive."""
     key = "app/one.py: return None in return 2"
     for folder in ("app", "bench", "tests"):
         (tmp_path / folder).mkdir()

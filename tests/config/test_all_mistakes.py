@@ -241,7 +241,7 @@ def test_a_profile_keeps_one_place_whatever_its_name(name: str, tmp_path: Path) 
 
 
 def test_mistakes_of_the_form_do_not_hide_others(tmp_path: Path) -> None:
-    """Comments, keys that stand twice, numbers that JSON does not have and last commas are reported with the rest."""
+    """Comments, duplicate keys, numbers that JSON does not have and last commas are reported with other mistakes."""
     text = json.dumps(configuration(shutdown={"drainSeconds": "1"}, prxy="x"), indent=1)
     text = text[:-2] + ',\n "startup": {"timeoutSeconds": NaN, // 60\n  "gate": "none", "gate": "never"},\n}'
     path = write_file(tmp_path / "config.json", text)
@@ -263,7 +263,7 @@ def test_mistakes_of_the_form_do_not_hide_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [("configVersion",), ("type",), ("policy", "Statement", 0, "Effect")])
 def test_value_that_is_no_number_is_one_mistake(wrong: tuple[Any, ...], tmp_path: Path) -> None:
-    """NaN is one mistake of the file, also as a tag and within a policy, which is written as JSON for STS."""
+    """NaN is one mistake of the file, also as a tag and within a policy. STS gets the policy as JSON."""
     document = configuration()
     section = document["profiles"]["default"]["exchange" if len(wrong) > 1 else "identity"]
     if len(wrong) > 1:
@@ -280,7 +280,7 @@ def test_value_that_is_no_number_is_one_mistake(wrong: tuple[Any, ...], tmp_path
 
 
 def test_name_of_the_file_is_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake at a line of `server.json` is none of the section `server`."""
+    """A mistake at a line of `server.json` does not belong to the section `server`."""
     monkeypatch.chdir(tmp_path)
     write_file(tmp_path / "server.json", json.dumps(configuration())[:-1] + "} // a comment")
     examined = examine("server.json", ENVIRON, hostname="h")

@@ -67,7 +67,7 @@ def test_unset_variable_is_the_only_mistake_of_its_key() -> None:
     ],
 )
 def test_nul_character(place: str, changed: dict[str, Any], loaded: Load) -> None:
-    """No value has a NUL: the system refuses it in every path and argument, with an exception of its own."""
+    """A NUL in a value is a mistake: the system's functions raise ValueError for it."""
     assert refusal(loaded, configuration(**changed)) == (
         f"{place}: has a NUL character; remove the character, \\u0000 in JSON"
     )

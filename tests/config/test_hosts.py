@@ -14,7 +14,7 @@ ACCESS = {"unsafeBind": True}
 
 
 def test_addresses_of_the_listeners(loaded: Callable[..., Loaded]) -> None:
-    """Beside the default hosts, those of the listeners are allowed, each in the one spelling of `canonical_host`."""
+    """The default hosts and those of the listeners are allowed, each in the spelling of `canonical_host`."""
     settings = loaded(configuration(server=SERVER, access=ACCESS)).settings
 
     defaults = {"127.0.0.1", "localhost", "[::1]", "100.100.100.200"}
@@ -22,7 +22,7 @@ def test_addresses_of_the_listeners(loaded: Callable[..., Loaded]) -> None:
 
 
 def test_configured_hosts_are_all(loaded: Callable[..., Loaded]) -> None:
-    """Where the configuration names hosts, no other is allowed. Case does not matter."""
+    """If the configuration names hosts, no other host is allowed. Case does not matter."""
     access = {**ACCESS, "allowedHosts": ["Sidecar.Example", "[FD00:0::A]"]}
     settings = loaded(configuration(server=SERVER, access=access)).settings
 

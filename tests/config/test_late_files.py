@@ -73,7 +73,7 @@ LATE: dict[str, tuple[dict[str, Any], str]] = {
         "identity.clientConfigPath",
     ),
 }
-"""A configuration that names a file which does not exist, and the end of the file's key."""
+"""Configurations that name a missing file, each with the end of the file's key."""
 
 
 def waits(config: dict[str, Any], path: Path, environ: dict[str, str] = ENVIRON) -> list[str]:
@@ -89,7 +89,7 @@ def waits(config: dict[str, Any], path: Path, environ: dict[str, str] = ENVIRON)
 @pytest.mark.parametrize("name", LATE)
 @pytest.mark.parametrize("content", [None, b" "], ids=["missing", "empty"])
 def test_missing_file_is_waited_for(name: str, content: bytes | None, tmp_path: Path) -> None:
-    """A file that is missing or empty is no mistake at a start; commands that do not wait report it with its key."""
+    """A start waits for a missing or empty file. Commands that do not wait report it as a mistake with its key."""
     config, key = LATE[name]
     late = tmp_path / "late"
     config = moved(config, str(late))
@@ -105,19 +105,19 @@ def test_missing_file_is_waited_for(name: str, content: bytes | None, tmp_path: 
 
 
 def moved(value: Any, path: str) -> Any:
-    """Return a configuration with another path in the place of NO_FILE."""
+    """Return a configuration in which `path` replaces NO_FILE."""
     if isinstance(value, dict):
         return {key: moved(member, path) for key, member in value.items()}
     return path if value == NO_FILE else value
 
 
 def examined(path: Path) -> list[tuple[str, str]]:
-    """Return what `idaas-sidecar config` says about a file."""
+    """Return the mistakes that `idaas-sidecar config` reports for a file."""
     return [(place, str(line)) for place, line in examine(str(path), ENVIRON, hostname="h").found]
 
 
 def test_token_of_oidc_that_a_variable_names_is_waited_for(tmp_path: Path) -> None:
-    """The message names the key of the variable; a variable that is not set ends the start."""
+    """The message names the variable's key. A variable that is not set ends the start."""
     keys = {"applicationFederatedCredentialName": "f", "oidcTokenFilePathEnvVarName": "TOKEN_FILE"}
     config = with_authn("OIDC", **keys)
 
@@ -128,7 +128,7 @@ def test_token_of_oidc_that_a_variable_names_is_waited_for(tmp_path: Path) -> No
 
 
 def test_command_is_waited_for(tmp_path: Path) -> None:
-    """An executable that an init container or an agent installs late is waited for, too."""
+    """A start also waits for an executable that an init container or an agent installs late."""
     late = tmp_path / "late"
     config = configuration(profiles={"default": profile(identity={"type": "command", "command": [str(late)]})})
 
@@ -161,14 +161,14 @@ def test_sdk_file_that_a_variable_names_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_bundle_that_a_variable_names_is_waited_for(tmp_path: Path) -> None:
-    """So does the warning about SSL_CERT_FILE."""
+    """The warning names the file of SSL_CERT_FILE."""
     lines = waits(configuration(), tmp_path / "config.json", ENVIRON | {"SSL_CERT_FILE": f"{tmp_path}/late"})
 
     assert [line for line in lines if f"{tmp_path}/late: no such file" in line]
 
 
 def test_mistakes_beside_a_late_file_end_the_start(tmp_path: Path) -> None:
-    """What cannot get better by itself is reported at once, although a file is missing, too."""
+    """A mistake that waiting cannot correct is reported at once, even if a file is missing, too."""
     config = configuration(profiles={"default": profile(identity={"clientConfigPath": NO_FILE})}, prxy="x")
 
     with pytest.raises(Exception, match="prxy: unknown key") as caught:
@@ -190,5 +190,5 @@ def file_keys(node: Any) -> Iterator[str]:
 
 
 def test_every_file_is_tried() -> None:
-    """Each key that names a file is in a test above."""
+    """LATE has each key that names a file."""
     assert set(file_keys(schema())) == {key.rpartition(".")[2] for _, key in LATE.values()}

@@ -96,7 +96,7 @@ def test_default_value(written: str, tmp_path: Path) -> None:
 
 
 def test_template_without_its_end() -> None:
-    """A long value of blanks takes linear time, whatever it begins with."""
+    """A long value of blanks takes linear time for each beginning."""
     assert unfilled.complaint("a", "{{" + " " * 300_000) is None
 
 

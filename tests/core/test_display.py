@@ -1,4 +1,4 @@
-"""Values in the form in which they are shown, also those that are made to take long."""
+"""The form in which values are shown, also for hostile values that could take long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.core.display import displayed, shown_url, without_login
 @pytest.mark.parametrize("part", ["//a:x", "://", "//[", "//", "://a?", "eyJ", "secret="])
 @pytest.mark.parametrize("key", ["", "tokenEndpoint", "clientSecretFile"])
 def test_many_parts(part: str, key: str) -> None:
-    """A value of many beginnings of URLs takes linear time, with and without an end. Its square would be minutes."""
+    """A value with many beginnings of URLs takes linear time. Quadratic time would be minutes."""
     many = part * 300_000
 
     for text in (many, f"https://{many}", f"a@ {many}", f"./{many}"):
@@ -33,7 +33,7 @@ def test_login(text: str, expected: str) -> None:
 
 
 def test_query() -> None:
-    """The query of each URL is hidden that is long enough for a secret."""
+    """A URL's query is hidden if it is long enough for a secret."""
     assert displayed("", "a://b?12345678 c://d?1234567 e://f") == "a://b?*** c://d?1234567 e://f"
     assert shown_url("http://[fd00::5]:passw0rd/") == "http://[fd00::5]:***/"
 

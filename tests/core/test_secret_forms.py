@@ -1,4 +1,4 @@
-"""Values with the name of a secret, in the forms in which they stand in configurations and in answers."""
+"""Values with the name of a secret, in the forms that configurations and answers have."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def allow_host(scenario: Scenario) -> None:
 
 
 def name_alone(scenario: Scenario) -> None:
-    """Allow a name, and not the address in the application's URI, at which the sidecar listens."""
+    """Allow a name, but not the listener's address, which the application's URI has."""
     scenario.put("/access", {"allowedHosts": ["sidecar.local"]})
 
 

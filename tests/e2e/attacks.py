@@ -116,7 +116,7 @@ def reopening(base: str, connections: int, target: str = "/credentials") -> Iter
 @contextmanager
 def _attacking(base: str, connections: int, target: str, requests: int, way: str) -> Iterator[None]:
     """
-    Run an attacker from its first attack on, and end it.
+    Run an attacker. The block begins when the attack has begun, and the attacker ends with the block.
 
     `way`: "read" and "ignore" the responses, or "reopen" a connection after each of them.
     """

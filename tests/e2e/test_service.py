@@ -325,7 +325,7 @@ def test_immediate_exit(cloud: EmulatedCloud, tmp_path: Path, signals: tuple[sig
 
 
 def test_signals_while_the_process_ends(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """A person who presses Ctrl-C until the process has ended does not change its exit code."""
+    """Repeated Ctrl-C until the process has ended does not change its exit code."""
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
         sidecar.process.send(signal.SIGTERM)
@@ -414,7 +414,7 @@ def test_disabled_verification_is_reported(cloud: EmulatedCloud, tmp_path: Path)
 
 
 def test_signals_after_a_failed_start() -> None:
-    """SIGINT and SIGTERM while an error is reported do not replace the error by a traceback."""
+    """SIGINT and SIGTERM while an error is reported do not replace the error with a traceback."""
     command = (sys.executable, "-m", "tests.e2e.failing_loop")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
 

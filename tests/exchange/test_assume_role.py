@@ -107,7 +107,7 @@ async def test_refusal_does_not_quote_the_secret() -> None:
 
 
 async def test_cure_of_a_page_is_to_correct_the_url_of_sts() -> None:
-    """A page in place of an answer of STS has the cure to correct the URL."""
+    """If a page replaces the answer of STS, the cure is to correct the URL."""
     http = FakeHttp(answer("<html><title>404</title></html>", 404))
 
     with pytest.raises(Refused, match="correct the URL of STS; if it is right, list its host"):

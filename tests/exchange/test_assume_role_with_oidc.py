@@ -130,7 +130,7 @@ async def test_token_info_does_not_repeat_the_token(token: str) -> None:
 
 
 async def test_cure_of_a_page_is_to_correct_the_url_of_sts() -> None:
-    """A page in place of an answer of STS has the cure to correct the URL."""
+    """If a page replaces the answer of STS, the cure is to correct the URL."""
     with pytest.raises(Refused, match="correct the URL of STS; if it is right, list its host"):
         await action(FakeHttp(answer("<html>", 404))).credentials(Token("e30.e30.c2ln", NOW + 60))
 

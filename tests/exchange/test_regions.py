@@ -59,5 +59,5 @@ def test_region_of_an_endpoint(endpoint: str, region: str | None) -> None:
 
 
 def test_hosts_without_a_region_are_not_misspelt() -> None:
-    """The label of a host that is no region resembles none."""
+    """The region label of a host that is not a region resembles no region."""
     assert misspelt("vpc-proxy") is None

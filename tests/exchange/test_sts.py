@@ -87,7 +87,7 @@ def test_request_id_is_printable(said: dict[str, Any], shown: str) -> None:
 
 @pytest.mark.parametrize("said", ["of-the-request", "xof-the-requestx", "Key0123456789Secret"])
 def test_request_id_is_no_secret(said: str) -> None:
-    """A request id that repeats a secret of the request or of the session is not stored: it goes into the log."""
+    """A request id that repeats a secret of the request or session is dropped, because request ids are logged."""
     answer = members("2026-01-02T04:04:05Z", RequestId=said)
     answer["Credentials"]["AccessKeySecret"] = "Key0123456789Secret"
     found = credentials_from(answer, now=NOW, where=WHERE, secrets=("of-the-request",))

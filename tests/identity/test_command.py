@@ -217,7 +217,7 @@ async def test_secret_variable_is_hidden_in_the_message(name: str) -> None:
 
 
 async def test_secret_variable_that_is_not_utf8() -> None:
-    """A variable with bytes that are not UTF-8 is hidden, too, and the failure is still that of the command."""
+    """A variable with bytes that are not UTF-8 is hidden, too. The error is still that of the command."""
     value = b"geheim-f\xfcr-uns".decode("utf-8", "surrogateescape")
 
     with pytest.raises(Unreachable) as caught:
@@ -450,7 +450,7 @@ async def test_token_among_the_arguments_is_not_repeated() -> None:
     ids=["the first", "the last", "of an option"],
 )
 async def test_argument_that_looks_like_a_secret_is_not_repeated(argv: tuple[str, ...]) -> None:
-    """An argument with the characters of a generated secret is hidden, whatever its place and its option are."""
+    """An argument that looks like a generated secret is hidden at every place and after every option."""
     with pytest.raises(Unreachable) as caught:
         await Command(argv, 60.0, "access_token", PLACE, lambda: NOW, {}).token()
 
@@ -460,7 +460,7 @@ async def test_argument_that_looks_like_a_secret_is_not_repeated(argv: tuple[str
 
 @pytest.mark.parametrize("argument", ["/opt/Tools2/helper", "https://idp.example.com/Tenant1"])
 async def test_path_or_url_among_the_arguments_is_repeated(argument: str) -> None:
-    """A path or a URL is no secret, and the message needs it."""
+    """A path or a URL is not hidden: it is not a secret, and the message needs it."""
     argv = ("/bin/sh", "-c", 'echo "not found: $1" >&2; exit 2', "sh", argument)
 
     with pytest.raises(Unreachable) as caught:

@@ -289,7 +289,7 @@ async def test_error_in_the_place_of_the_document(clock: Clock) -> None:
     [({"error": "E7"}, " (E7)"), ({"trace_id": "T-1"}, " (request T-1)"), ({"error": "E7", "trace_id": "T-1"}, None)],
 )
 async def test_refusal_names_what_is_known(members: dict[str, str], known: str | None, clock: Clock) -> None:
-    """A refusal has the code and the request id of the answer, each where there is one."""
+    """A refusal has the code and the request id of the answer, if the answer has them."""
     with pytest.raises(Refused) as caught:
         await discovery(FakeHttp(answer(members, 404)), clock).token_endpoint()
 
@@ -297,7 +297,7 @@ async def test_refusal_names_what_is_known(members: dict[str, str], known: str |
 
 
 async def test_document_with_a_member_that_looks_like_an_error(clock: Clock) -> None:
-    """A document with an issuer is one, whatever its other members are called."""
+    """A document with an issuer is a discovery document, even if it has members of an error."""
     http = FakeHttp(answer(document(code="E7", message="welcome")))
 
     assert await discovery(http, clock).token_endpoint() == f"{ISSUER}/token"

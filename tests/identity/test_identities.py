@@ -254,7 +254,7 @@ def test_urls_of_an_identity(identity: Identity, urls: list[str]) -> None:
 def test_implied_files_of_an_identity(
     method: dict[str, str] | None, environ: dict[str, str], files: list[tuple[str, str]]
 ) -> None:
-    """A token file that no key names directly and an executable are watched, also of a token exchange's subject."""
+    """A token file that a variable names and an executable are watched. So are those of a token exchange's subject."""
     found = application() if method is None else application({"authnMethod": "OIDC", **method})
     outer = application(tokenExchange={"subject": idaas_keys(authnConfiguration={"authnMethod": "OIDC"})})
 

@@ -1,4 +1,4 @@
-"""The checks of authentication methods: where another value is wrong already, and what the files of PCA may be."""
+"""The checks of authentication methods: beside another wrong value, and for the files of PCA."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEY = {"privateKeyFile": "/key.pem"}
 
 
 def found_by(checks: Iterable[Check], *unusable: str) -> list[str]:
-    """Return what checks find where the values at these keys of `p` could not be read."""
+    """Return the mistakes that checks find if the values at the `unusable` keys of `p` could not be read."""
     findings = Findings()
     findings.add([], [f"p.{key}" for key in unusable])
     findings.run(checks, patient=False)
@@ -59,7 +59,7 @@ MISSING: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
 
 @pytest.mark.parametrize(("method", "keys", "cause"), MISSING, ids=[str(number) for number in range(len(MISSING))])
 def test_key_that_could_not_be_read_is_not_missing(method: dict[str, Any], keys: tuple[str, ...], cause: str) -> None:
-    """A method without its key is wrong, but not where the key is there and its value could not be read."""
+    """A method without its key is a mistake. A key whose value could not be read is not missing."""
     checks = list(method_of(method).checks("p", facts(place="client")))
 
     assert [each[: len(cause)] for each in found_by(checks)] == [cause]
@@ -116,7 +116,7 @@ UNREAD: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
 def test_value_is_not_read_beside_one_that_could_not_be(
     method: dict[str, Any], place: str, keys: tuple[str, ...]
 ) -> None:
-    """What a method names is read, but not where a value that decides what it must be could not be read."""
+    """A method's file or variable is not read if another value that decides on its form could not be read."""
     checks = list(method_of(method).read_checks("p", {"WORD": "word", "KEY": LEAF_KEY}))
 
     assert {each.partition(": ")[0] for each in found_by(checks)} == {place}
@@ -125,7 +125,7 @@ def test_value_is_not_read_beside_one_that_could_not_be(
 
 
 def test_key_and_its_password_are_missing_each() -> None:
-    """A variable with the key and one with its password are two mistakes, which are found at once."""
+    """A missing key and a missing password are two mistakes, which one run finds."""
     method = {"privateKeyEnvVarName": "UNSET", "privateKeyPasswordEnvVarName": "UNSET_TOO"}
     checks = method_of({"authnMethod": "PRIVATE_KEY_JWT", **method}).read_checks("p", {})
 
@@ -133,7 +133,7 @@ def test_key_and_its_password_are_missing_each() -> None:
 
 
 def test_key_and_its_certificate_are_missing_each() -> None:
-    """A key and a certificate that are not there are two mistakes, which are found at once."""
+    """A missing key and a missing certificate are two mistakes, which one run finds."""
     method = {"privateKeyEnvVarName": "UNSET", "clientX509CertificateFile": "/nowhere/x"}
     checks = method_of(PCA | method | {"x509CertChains": LEAF}).read_checks("p", {})
 
@@ -142,14 +142,14 @@ def test_key_and_its_certificate_are_missing_each() -> None:
 
 @pytest.mark.parametrize("method", [{"authnMethod": "CLIENT_SECRET_POST"}, {"method": "client_secret_basic"}])
 def test_secret_with_an_invisible_character_is_refused(method: dict[str, str]) -> None:
-    """A client secret that was copied with an invisible character is a mistake that the check of the values finds."""
+    """The check of the values finds an invisible character in a client secret."""
     checks = method_of(method | {"clientSecretEnvVarName": "S"}).read_checks("p", {"S": "sec\u200bret"})
 
     assert [each.partition(": ")[0] for each in found_by(checks)] == ["p.clientSecretEnvVarName"]
 
 
 def test_token_is_not_read_beside_one_that_could_not_be() -> None:
-    """A token that another program writes is looked for, but not where the key that names it could not be read."""
+    """The token is not looked for if the key that names it could not be read."""
     checks = list(method_of({"method": "client_assertion", "tokenEnvVarName": "UNSET"}).token_checks("p", {}))
 
     assert [each.partition(": ")[0] for each in found_by(checks)] == ["p.tokenEnvVarName"]
@@ -158,7 +158,7 @@ def test_token_is_not_read_beside_one_that_could_not_be() -> None:
 
 
 def test_chain_of_pca_may_have_a_password(workload: Workload) -> None:
-    """The chain may be a PKCS#12, which has the password of the key; without the password it cannot be read."""
+    """The chain may be a PKCS#12 with the key's password. Without the password, it cannot be read."""
     issued = workload.emulator.issue_certificate()
     key = load_pem_private_key(issued.key_pem.encode(), None)
     assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
@@ -173,7 +173,7 @@ def test_chain_of_pca_may_have_a_password(workload: Workload) -> None:
 
 
 async def test_key_of_pca_is_selected_by_its_id(workload: Workload) -> None:
-    """Of a JWK set, the key with the configured `kid` signs, and the certificate must be that key's."""
+    """In a JWK set, the key with the configured `kid` signs. The certificate must belong to that key."""
     issued = workload.emulator.issue_certificate()
     key = load_pem_private_key(issued.key_pem.encode(), None)
     own = RSAAlgorithm.to_jwk(key, True) if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm.to_jwk(key, True)  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ async def test_life_of_an_assertion_can_be_configured(workload: Workload) -> Non
 async def test_key_of_an_assertion_is_selected_by_its_id(
     kind: dict[str, str], key_id: str | None, signs: int, workload: Workload
 ) -> None:
-    """Of a JWK set, the key with the configured `kid` signs, else the first; IDaaS gets no `kid` from the file."""
+    """In a JWK set, the key with the configured `kid` signs, else the first key. IDaaS gets no `kid` from the file."""
     named = zip((RSA, OTHER), ("first", "second"), strict=True)
     jwks = {"keys": [RSAAlgorithm.to_jwk(key, True) | {"kid": kid, "alg": "PS384"} for key, kid in named]}
     path = workload.write_file("keys.json", json.dumps(jwks))
@@ -226,7 +226,7 @@ async def test_key_of_an_assertion_is_selected_by_its_id(
 
 @pytest.mark.parametrize("form", ["behind its authority", "PKCS#12"])
 async def test_certificate_that_names_a_key_is_found(form: str, workload: Workload) -> None:
-    """The key's certificate is found behind its authority's, and in a PKCS#12 that has the password of the key."""
+    """The key's certificate is found after its CA's certificate, and in a PKCS#12 with the key's password."""
     issued = workload.emulator.issue_certificate()
     key = load_pem_private_key(issued.key_pem.encode(), None)
     assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
@@ -245,7 +245,7 @@ async def test_certificate_that_names_a_key_is_found(form: str, workload: Worklo
 
 
 def test_certificate_of_another_key_is_a_mistake(workload: Workload) -> None:
-    """A certificate that names the key of an assertion must be that key's."""
+    """A certificate that names the key of an assertion must belong to that key."""
     issued = workload.emulator.issue_certificate()
     named = {"privateKeyEnvVarName": "KEY", "certificateFile": workload.write_file("tls.crt", issued.leaf_pem)}
     method = method_of({"method": "private_key_jwt", **named})

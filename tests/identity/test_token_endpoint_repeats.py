@@ -41,7 +41,7 @@ async def sent(http: FakeHttp, *assertions: str) -> list[str]:
 
 
 async def test_type_of_the_token_is_no_secret() -> None:
-    """A server that writes the client's proof where the type of the token belongs is not quoted."""
+    """A message does not quote a token type that repeats the client's proof."""
     said = replace(answer({"access_token": token({}), "token_type": "the-assertion"}), sent=("the-assertion",))
 
     with pytest.raises(Unreachable, match=r"a token of type \(unreadable\), not Bearer$"):

@@ -1,4 +1,4 @@
-"""How many fetches run at once: a server that hangs takes few slots, and none of another server's."""
+"""How many fetches run at once: a server that hangs takes few slots, and no slot of another server."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_servers_that_hang_delay_no_other_server() -> None:
 
 
 @simulated
-async def test_healthy_server_while_others_have_all_further_places() -> None:
+async def test_healthy_server_while_others_have_all_further_slots() -> None:
     """With no further slot left, requests to a healthy server use its own slots one after another."""
     load = Load()
     for number in range(10):
@@ -207,7 +207,7 @@ async def test_slow_servers_are_answered_beside_others_that_hang() -> None:
 
 @simulated
 async def test_nothing_is_interrupted_within_the_limit() -> None:
-    """While slots are left, fetches that hang have all the time of their own limits."""
+    """While slots are free, fetches that hang are not interrupted before their own time limits."""
     load = Load()
     for number in range(MOST_OF_ALL - 1):
         load.start(f"hang{number}", HOUR)
@@ -234,7 +234,7 @@ async def test_slow_servers_are_forgotten() -> None:
 
 
 @simulated
-async def test_places_are_given_back() -> None:
+async def test_slots_are_given_back() -> None:
     """After failures, cancellations and refusals every slot is free again, and no server is remembered."""
     load = Load()
     load.start("a", HOUR, count=50)
@@ -260,8 +260,8 @@ async def test_places_are_given_back() -> None:
 
 @pytest.mark.parametrize("cancelled", [-2, -1], ids=["the first that waits", "the last"])
 @simulated
-async def test_cancelled_wait_gives_no_place_back(cancelled: int) -> None:
-    """A fetch that is cancelled while it waits held no slot, and is given none later."""
+async def test_cancelled_wait_gives_no_slot_back(cancelled: int) -> None:
+    """A fetch that is cancelled while it waits returns no slot, and gets none later."""
     load = Load()
     load.start("a", HOUR, count=MOST_AT_ONCE + 2)
     await asyncio.sleep(TURN_SECONDS * (MOST_AT_ONCE + 2))

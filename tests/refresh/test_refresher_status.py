@@ -69,7 +69,7 @@ async def test_status_of_a_failed_profile(
     """
     The status has the number of failures, the last error with its code, and whether a repetition can succeed.
 
-    `starting` is for what a repetition can end: a profile that waits for a person says so.
+    The state is `starting` only if a repetition can succeed. Other states say that a person must act.
     """
     fake_cloud.errors = [error] * 2
     async with running(refresher):

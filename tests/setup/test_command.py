@@ -254,7 +254,7 @@ def test_cluster_with_a_hostile_jwks_uri(uri, tmp_path):
         found = setup(tmp_path, "cluster", f"https://127.0.0.1:{port}", **variables)
 
     assert found.code in (2, 4), found.out + found.err
-    assert "/.well-known/" not in found.err  # the document is read, and the fault is that of the JWK set
+    assert "/.well-known/" not in found.err  # the document can be read, so the error is about the JWK set
     assert "internal error" not in found.err
     assert prints(found.out + found.err)
 

@@ -211,7 +211,7 @@ def test_failed_write_of_one_file(folder: Path) -> None:
     ],
 )
 def test_cure_of_a_failed_write(number: int, cure: str) -> None:
-    """The cure fits the number of the error. For other numbers, the errors index has the cure."""
+    """The cure depends on the errno. For other numbers, the errors index has the cure."""
     error = not_written("/x", OSError(number, os.strerror(number)))
 
     assert (error.cause, error.cure) == (f"/x: cannot be written: {os.strerror(number)}", cure)

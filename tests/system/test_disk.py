@@ -111,8 +111,8 @@ async def test_secret_of_the_environment_needs_no_thread() -> None:
         await secrets.read(missing, Disk())
 
 
-def test_calls_of_a_lane_run_in_order(hanging: HangingCall) -> None:
-    """Calls of a queue run one after the other; those that wait can be dropped, and one that hangs is left behind."""
+def test_calls_of_a_queue_run_in_order(hanging: HangingCall) -> None:
+    """Calls of a queue run in order. Waiting calls can be dropped while a call hangs."""
     threads, order = OrderedThreads(), list[int]()
     done = [threads.submit("a", order.append, number) for number in range(3)]
     done[-1].result(LONG)
@@ -124,8 +124,8 @@ def test_calls_of_a_lane_run_in_order(hanging: HangingCall) -> None:
     assert order == [0, 1, 2]
 
 
-def test_lane_that_hangs_delays_no_other(hanging: HangingCall) -> None:
-    """While one queue hangs, the calls of another run, up to a limit of queues that hang."""
+def test_queue_that_hangs_delays_no_other(hanging: HangingCall) -> None:
+    """While a queue hangs, the calls of other queues run, up to a limit of queues that hang."""
     threads = OrderedThreads(2)
     threads.submit("a", hanging)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""How files are written: complete, private, and with no draft left behind."""
+"""How files are written: complete, private, and without remaining drafts."""
 
 from __future__ import annotations
 
@@ -167,11 +167,11 @@ def test_drafts_of_killed_writers_are_removed(tmp_path: Path) -> None:
 
 
 def test_drafts_that_cannot_be_removed(tmp_path: Path) -> None:
-    """A draft that cannot be removed, as that of another user or a directory, keeps no other from being removed."""
+    """A draft that cannot be removed, such as a directory, does not prevent the removal of other drafts."""
     path = tmp_path / "file"
     path.write_text("content")
     written = path.stat().st_mtime
-    for number in range(10):  # in whatever order the directory lists them
+    for number in range(10):  # in every order of the directory's entries
         stuck, draft = tmp_path / f"file.{number}0.new", tmp_path / f"file.{number}1.new"
         stuck.mkdir()
         draft.write_text("half")

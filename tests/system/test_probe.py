@@ -10,7 +10,7 @@ from app.system.probe import Probe, probe
 
 
 def test_probe_changes_with_the_file(tmp_path: Path) -> None:
-    """The probe stays while a file does, and changes with its content, its replacement, its mode and its removal."""
+    """The probe of an unchanged file is constant. It changes with content, replacement, mode and removal."""
     path = tmp_path / "file"
     probes = [probe(str(path))]
     path.write_text("1")

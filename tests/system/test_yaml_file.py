@@ -56,7 +56,7 @@ def test_aliases_and_dates() -> None:
 
 
 def test_keys_are_texts() -> None:
-    """A key that is a number, a truth value or empty in YAML is a text, as in JSON: all other code expects texts."""
+    """A YAML key that is a number, a truth value or empty becomes a string, as all other code expects."""
     text = "a: &a {1: x, 1.5: x}\nb: {yes: *a, null: [{? : y}]}\n"
 
     assert parse_documents(text.encode(), "a.yaml") == [

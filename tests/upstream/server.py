@@ -14,7 +14,7 @@ class Server:
     """
     A server that records the first line of each request, and the number of connections opened and closed.
 
-    It sends `answer` to each request, and with `ends` closes the connection behind it.
+    It sends `answer` to each request, and with `ends` closes the connection after it.
     """
 
     def __init__(self, answer: bytes = ANSWER, *, ends: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Redirects, and answers that end too early or are not HTTP: what the client says about each, and with which code."""
+"""Redirects, and answers that end too early or are not HTTP: the message and the code of each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def redirecting(status: int, location: str) -> UpstreamClient:
     ],
 )
 async def test_redirect_names_its_target(location: str, shown: str, cure: str) -> None:
-    """A redirect is an error with the target's place; of another site it may be the page of a captive portal."""
+    """A redirect is an error with host and path of its target. Another site may be a captive portal."""
     with pytest.raises(Unreachable) as caught:
         await redirecting(302, location).get(URL)
 
@@ -54,7 +54,7 @@ async def test_redirect_names_its_target(location: str, shown: str, cure: str) -
 
 @pytest.mark.parametrize("location", ["https://x:port/", "http://xn--a/", "//xn--/x", "/" + "x" * 70_000])
 async def test_redirect_to_an_invalid_url(location: str) -> None:
-    """A target that is no URL at all is an error of its own, not one of the URL that was requested."""
+    """A target that is not a URL has its own message, which does not blame the requested URL."""
     with pytest.raises(Unreachable) as caught:
         await redirecting(302, location).get(URL)
 
@@ -63,7 +63,7 @@ async def test_redirect_to_an_invalid_url(location: str) -> None:
 
 
 async def test_other_status_with_a_target_is_no_redirect() -> None:
-    """A 3xx status that is no redirect has no cure, because there is no final URL."""
+    """A 3xx status that is not a redirect has no cure, because there is no final URL."""
     with pytest.raises(Unreachable) as caught:
         await redirecting(304, "https://portal.test/a").get(URL)
 
@@ -107,7 +107,7 @@ CUT = "look for a firewall, proxy or load balancer in between that cuts connecti
     ids=["closed in the body", "no chunk", "interim answers"],
 )
 async def test_answer_without_its_end(answer: bytes, ends: bool, cause: str, cure: str, error_code: str) -> None:
-    """Of an answer that does not come to its end, the error says whether the server has closed the connection."""
+    """The error about an incomplete answer says whether the server has closed the connection."""
     async with serving(answer=answer, ends=ends) as server:
         url = f"http://{server.authority}/token"
         found = client(RoutingTransport(proxy=None, environ={}, trust=Trust(None, "tls.caFile", {})))
@@ -120,7 +120,7 @@ async def test_answer_without_its_end(answer: bytes, ends: bool, cause: str, cur
 
 
 async def test_body_of_a_success_stays_as_it_is() -> None:
-    """Only the words of an error are decoded by the header's encoding; an answer is JSON, which is UTF-8."""
+    """The header's encoding applies only to the words of an error. A successful answer is JSON in UTF-8."""
     body = "\u5ba2\u6237".encode("gbk")
     answer = httpx.Response(200, headers={"content-type": "text/plain; charset=gbk"}, stream=httpx.ByteStream(body))
 
@@ -129,7 +129,7 @@ async def test_body_of_a_success_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["charset*=a\x00''x", f"charset*{'9' * 5_000}*=x", "charset*=idna''%80", "charset="])
 async def test_encoding_whose_name_is_hostile(name: str) -> None:
-    """The words of an error are read as UTF-8 if the name of their encoding cannot be read."""
+    """The words of an error are read as UTF-8 if their encoding is not known."""
     answer = httpx.Response(
         400, headers={"content-type": f"text/plain; {name}"}, stream=httpx.ByteStream("\u5ba2".encode())
     )
@@ -138,7 +138,7 @@ async def test_encoding_whose_name_is_hostile(name: str) -> None:
 
 
 async def test_no_cookie_is_kept() -> None:
-    """A server's cookies are not stored, and go with no later request: not to it, and not to others of its domain."""
+    """A server's cookies are not stored. No later request sends them, to this server or to others of its domain."""
     sent: list[httpx.Headers] = []
 
     def respond(request: httpx.Request) -> httpx.Response:

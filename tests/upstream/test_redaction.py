@@ -60,12 +60,12 @@ def test_secret_is_hidden_in_every_spelling(spelling: str) -> None:
     ids=["JSON in JSON", "backslashes", "URL", "form", "base64 with _", "base64 with -", "JSON", "JSON in ASCII"],
 )
 def test_secret_with_dense_escapes_is_hidden(secret: str, text: str) -> None:
-    """A secret whose escapes leave no eight of its characters together is hidden as a whole."""
+    """A secret is hidden as a whole even if its escapes leave no eight characters in a row."""
     assert redacted(f"got <{text}> instead", (secret,)) == f"got <{HIDDEN}> instead"
 
 
 def test_secret_that_is_not_utf8_is_hidden() -> None:
-    """A secret of the environment may hold bytes that are not UTF-8; its other characters are hidden all the same."""
+    """A secret variable may hold bytes that are not UTF-8. Its other characters are hidden nevertheless."""
     secret = b"geheim-f\xfcr-uns-alle".decode("utf-8", "surrogateescape")
     encoded = base64.b64encode(b"geheim-f\xfcr-uns-alle").decode().rstrip("=")
 
@@ -183,7 +183,7 @@ def test_value_with_the_name_of_a_secret(text: str, shown: str) -> None:
     ["client-secret-1", "Kj3hD8sZ2LqPx9WvB4nM7tRyGfE5aUc1Qe6Xo0Hi", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln"],
 )
 def test_id_that_repeats_a_secret(secret: str) -> None:
-    """An id is shown unless it repeats a secret, also one that would be hidden in any text."""
+    """An id is shown unless it repeats a secret, even if other texts would hide it."""
     assert shown_id(secret, (secret,)) == "(unreadable)"
     assert shown_id(secret[:12], (secret,)) == "(unreadable)"
     assert shown_id("6B29FC40-CA47-1067-B31D-00DD010662DA", (secret,)) == "6B29FC40-CA47-1067-B31D-00DD010662DA"

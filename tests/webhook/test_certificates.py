@@ -79,7 +79,7 @@ def test_an_unusable_pair_is_not_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tls.crt", "tls.key"])
 def test_required_files(name: str, tmp_path: Path) -> None:
-    """A certificate or key that is missing or empty may still be written; one that is unusable is a mistake."""
+    """A missing or empty certificate or key may still be written. An unusable one is a mistake."""
     write(tmp_path, trustme.CA())
     require(str(tmp_path))
     (tmp_path / name).write_text("x")

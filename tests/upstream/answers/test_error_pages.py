@@ -48,7 +48,7 @@ def test_status_and_headers_count_before_the_body(kind: str, status: int, expect
 @pytest.mark.parametrize("kind", PAGES)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
 def test_page_with_a_client_error_is_not_of_the_api(kind: str, status: int) -> None:
-    """A page with a status of 4xx is no outage, asks for a new token of nobody, and withdraws no role."""
+    """A page with status 4xx is not an outage. It requests no new token, and withdraws no role."""
     error = errors.error_of(
         page(status, PAGES[kind][0]), URL, asked="STS", statuses={status: Meaning("withdrawn", "another cure")}
     )

@@ -286,7 +286,7 @@ def test_words_are_cleaned_and_cut() -> None:
 
 @pytest.mark.parametrize("given", [{"codes": {"E7": "IDS-327"}}, {"statuses": {403: "IDS-327"}}])
 def test_entry_can_be_given_by_its_code(given: dict[str, Any]) -> None:
-    """A caller that maps a server's code or status to an entry of the index gets its effect, cure and stable code."""
+    """A code or status that a caller maps to an entry of the index gets the entry's effect, cure and stable code."""
     error = error_of(response(403, code="E7"), URL, **given)
 
     assert isinstance(error, Refused)
@@ -309,7 +309,7 @@ def test_stable_code_of_an_outage(status: int, error_code: str) -> None:
 
 
 def test_words_of_a_challenge() -> None:
-    """Where the body names no error, the code and the words are those of the header."""
+    """If the body names no error, code and words come from the header."""
     challenge = 'Bearer error="invalid_token", error_description="no such token"'
     error = error_of(UpstreamResponse(401, b"", challenge=challenge), URL)
 

@@ -92,7 +92,7 @@ async def test_next_request_begins_at_zero() -> None:
     ],
 )
 async def test_answer_that_is_not_http(data: bytes, tls: bool) -> None:
-    """An answer of another protocol is recognised by its first bytes, and TLS is told from others."""
+    """An answer of another protocol is recognised by its first bytes. TLS is distinguished from other protocols."""
     with pytest.raises(NoHttp) as caught:
         await read_all(data)
 
@@ -100,7 +100,7 @@ async def test_answer_that_is_not_http(data: bytes, tls: bool) -> None:
 
 
 class FailingStream(SentStream):
-    """A connection that fails with `error` when its data has been read. `secure`: whether it is one with TLS."""
+    """A connection that fails with `error` when its data has been read. `secure`: whether it uses TLS."""
 
     def __init__(self, data: bytes, error: Exception | None, *, secure: bool = False) -> None:
         super().__init__(data)
@@ -117,7 +117,7 @@ class FailingStream(SentStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's
     ) -> httpcore.AsyncNetworkStream:
-        """Return the same connection, which has TLS from now on."""
+        """Return the same connection, which now uses TLS."""
         self.secure = True
         return self
 
@@ -134,7 +134,7 @@ class FailingStream(SentStream):
 @pytest.mark.parametrize("error", [None, httpcore.ReadError("reset")], ids=["closed", "broken"])
 @pytest.mark.parametrize("secure", [False, True], ids=["clear", "TLS"])
 async def test_answer_that_ends_before_its_head(data: bytes, error: Exception | None, secure: bool) -> None:
-    """An error tells whether anything had arrived, and on which kind of connection; it keeps the system's error."""
+    """The error says whether any byte had arrived and whether the connection uses TLS. It keeps the system's error."""
     stream: httpcore.AsyncNetworkStream = BoundedStream(FailingStream(data, error))
     if secure:
         stream = await stream.start_tls(ssl.create_default_context())
@@ -149,7 +149,7 @@ async def test_answer_that_ends_before_its_head(data: bytes, error: Exception | 
 
 
 async def test_answer_that_stops() -> None:
-    """A time-out before the first byte is told from one in the middle of an answer, and each request begins again."""
+    """For each request, a time-out before the first byte differs from one in the middle of the answer."""
     inner = FailingStream(b"", httpcore.ReadTimeout())
     stream = BoundedStream(inner)
     with pytest.raises(httpcore.ReadTimeout) as silent:
@@ -167,7 +167,7 @@ async def test_answer_that_stops() -> None:
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\n\n"])
 async def test_end_behind_the_head_is_the_end_of_a_body(head: bytes) -> None:
-    """A server may close the connection behind the head; that it has done so can be asked."""
+    """A server may close the connection after the head. The extra information CLOSED says so."""
     stream = BoundedStream(FailingStream(head, None))
 
     assert await stream.read(65_536) == head
@@ -188,7 +188,7 @@ async def test_head_of_the_next_answer_must_come() -> None:
 
 
 async def test_head_of_the_last_answer_does_not_count() -> None:
-    """The end of one answer's head is not that of the next one's, which begins and is not completed."""
+    """An incomplete head is an error, even if the head of the previous answer was complete."""
     inner = FailingStream(b"HTTP/1.1 204 No Content\r\n\r\n", None)
     stream = BoundedStream(inner)
     await stream.read(65_536)
@@ -202,7 +202,7 @@ async def test_head_of_the_last_answer_does_not_count() -> None:
 
 
 async def test_other_work_goes_on_between_reads() -> None:
-    """Each read lets the event loop do other work, also where all bytes have arrived already."""
+    """Each read lets the event loop do other work, even if all bytes have already arrived."""
     stream = BoundedStream(SentStream(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * PIECE))
     other = asyncio.create_task(asyncio.sleep(0))
     await stream.read(65_536)
@@ -212,7 +212,7 @@ async def test_other_work_goes_on_between_reads() -> None:
 
 
 class Sockets(httpcore.AsyncNetworkBackend):
-    """A network that records what is asked of it."""
+    """A network that records the calls that it gets."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -227,7 +227,7 @@ class Sockets(httpcore.AsyncNetworkBackend):
 
 
 async def test_network_is_passed_on() -> None:
-    """A bounded network connects, waits and closes by the network behind it, and bounds what it has opened."""
+    """A bounded network passes all calls to its inner network, and bounds the connections that it opens."""
     sockets = Sockets()
     network = BoundedNetwork(sockets)
     stream = await network.connect_tcp("name.test", 443, 5.0, "192.0.2.1", [])

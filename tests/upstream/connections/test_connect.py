@@ -231,13 +231,13 @@ async def test_name_that_dns_blocks(address: str) -> None:
 
 
 def no_look_up(*_: object) -> list[str]:
-    """Fail, as a look-up of DNS that must not be made."""
+    """Fail the test: no look-up is expected."""
     raise AssertionError("looked up")
 
 
 @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1:{}"), ("::1", "[::1]:{}")])
 async def test_address_needs_no_look_up(host: str, address: str) -> None:
-    """An IP address is connected to as it is, and one of this machine's is what the configuration says."""
+    """An IP address needs no look-up. One of this machine does not count as misled by DNS."""
     port = unused_port()
     with pytest.raises(NotConnected) as caught:
         await Network(Resolver(no_look_up)).connect_tcp(host, port, 30)
@@ -248,7 +248,7 @@ async def test_address_needs_no_look_up(host: str, address: str) -> None:
 
 @pytest.mark.parametrize(("name", "misled"), [("localhost", False), ("name.test", True)])
 async def test_name_of_this_machine_is_not_misled(name: str, misled: bool) -> None:
-    """Only a name that is not this machine's own can be misled to it by DNS."""
+    """DNS can mislead only a name that is not one of this machine."""
     with pytest.raises(NotConnected) as caught:
         await Network(Resolver(lambda *_: ["127.0.0.1"])).connect_tcp(name, unused_port(), 30)
 
@@ -257,7 +257,7 @@ async def test_name_of_this_machine_is_not_misled(name: str, misled: bool) -> No
 
 @pytest.mark.parametrize("silent", [False, True])
 async def test_failed_handshake_names_the_server(silent: bool) -> None:
-    """A handshake that fails, or is not answered in time, is an error with the server's name."""
+    """A TLS handshake that fails or times out is an error with the server's name."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not silent:
@@ -277,7 +277,7 @@ async def test_failed_handshake_names_the_server(silent: bool) -> None:
 
 
 async def test_stream_passes_on_what_it_carries() -> None:
-    """A connection reads, writes and closes by the one behind it."""
+    """A connection passes reads, writes and the close to its inner connection."""
     received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -383,7 +383,7 @@ async def test_slow_address_has_the_whole_time() -> None:
 
 @simulated
 async def test_attempts_end_with_the_time_limit() -> None:
-    """Attempts without an answer are given up when the time is over, so that none holds a descriptor."""
+    """Attempts without an answer are closed when the time is over, so that they hold no descriptor."""
     sockets = TimedAddresses(to_1=90, to_2=90)
     with pytest.raises(NotConnected):
         await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 5)
@@ -403,7 +403,7 @@ class LateAddresses(TimedAddresses):
 
 @simulated
 async def test_late_refusal_does_not_end_the_others() -> None:
-    """An address that refuses while another one is still under way leaves that one its time."""
+    """An address that refuses does not shorten the time of an attempt that is under way."""
     sockets = LateAddresses(to_2=2)
     await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 60)
 
@@ -418,7 +418,7 @@ class NoSockets(httpcore.AsyncNetworkBackend):
 
 
 async def test_failure_without_a_number() -> None:
-    """An attempt that fails without an errno has the number 0, which is not that of an address without an answer."""
+    """An attempt that fails without an errno has the number 0. An address without an answer has none."""
     with pytest.raises(NotConnected) as caught:
         await Network(Resolver(no_look_up), NoSockets()).connect_tcp("192.0.2.1", 443, 30)
 
@@ -435,7 +435,7 @@ async def test_network_waits() -> None:
 
 
 def test_causes_of_a_group() -> None:
-    """The causes of an error include the members of a group and what is behind each, each once."""
+    """The causes of an error include the members of a group and the causes of each member, without repetitions."""
     first, second = OSError(1, "first"), ValueError("second")
     second.__context__ = first
     group = ExceptionGroup("both", [first, second])

@@ -37,7 +37,7 @@ class FakeDns:
         self._released = threading.Event()
 
     def start(self, work: Callable[[], None]) -> None:
-        """Run a look-up in a thread, and return when it has asked: a busy machine may run the thread much later."""
+        """Run a look-up in a thread, and return when its query is sent. A busy machine may start the thread late."""
         threading.Thread(target=work, daemon=True).start()
         self._asking.acquire(timeout=60)
 
@@ -87,7 +87,7 @@ def threads() -> list[Callable[[], None]]:
 
 
 async def turns() -> None:
-    """Let the event loop come to rest where it waits for look-ups only, and single families join without a delay."""
+    """Run the event loop until it waits only for look-ups. Look-ups of single families join without a delay."""
     for _ in range(20):
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""What a connection trusts, and the message where one of its files cannot be used."""
+"""What a connection trusts, and the message if one of its files cannot be used."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_directory_alone_is_trusted(files: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_directory_without_a_certificate(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where neither SSL_CERT_DIR nor the system's file has a certificate, nothing is trusted, which may change."""
+    """If neither SSL_CERT_DIR nor the system's file has a certificate, NotThereYet is raised: one may appear later."""
     (files / "hashed").mkdir()
     monkeypatch.setenv("SSL_CERT_FILE", str(files / "missing"))  # OpenSSL's name of the system's file
     with pytest.raises(NotThereYet) as caught:

@@ -108,7 +108,7 @@ async def test_proxy_of_the_environment_can_be_ignored() -> None:
     ids=["none", "user and password", "user alone"],
 )
 async def test_login_of_a_proxy(login: str, secrets: tuple[str, ...]) -> None:
-    """The secrets of a proxy's login are known as its header has them, because an answer may quote them."""
+    """The secrets of a proxy include its login in the form of the header, because an answer may quote it."""
     async with serving() as proxy:
         found = transport(proxy=f"http://{login}{proxy.authority}")
         request = await get(found, "http://login.example.com/token")
@@ -119,7 +119,7 @@ async def test_login_of_a_proxy(login: str, secrets: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
 async def test_default_port_of_a_proxy(scheme: str, port: int) -> None:
-    """A proxy without a port is named with that of its scheme, and one with an IPv6 address in brackets."""
+    """A message names a proxy with its port, by default that of the scheme. An IPv6 address has brackets."""
     found = transport(proxy=f"{scheme}://[::1]")
     request = httpx.Request("GET", "http://login.example.com/")
     with pytest.raises((httpx.ConnectError, httpx.ProxyError, httpx.RemoteProtocolError)):
@@ -282,7 +282,7 @@ async def test_client_certificate_is_for_the_server_alone(through_a_proxy: bool,
 
 
 async def test_handshake_behind_a_proxy_is_noted() -> None:
-    """That the proxy has connected to the server is noted when the handshake with the server begins."""
+    """When the TLS handshake with the server begins, the proxy is recorded as connected."""
     async with serving() as proxy:
         found = transport(proxy=f"http://{proxy.authority}")
         secure, plain = (httpx.Request("GET", f"{scheme}://login.example.com/") for scheme in ("https", "http"))
@@ -295,7 +295,7 @@ async def test_handshake_behind_a_proxy_is_noted() -> None:
 
 
 class StallingDisk(Disk):
-    """A disk that answers until it is told to stop; it records the paths that the calls are about."""
+    """A disk that records the paths of its calls. It can be made to hang."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -311,7 +311,7 @@ class StallingDisk(Disk):
 
 
 async def test_trust_in_memory_is_used_while_the_disk_hangs(tmp_path: Path) -> None:
-    """Where the file system of the CA file hangs, the connections of this proxy with TLS stay in use."""
+    """If the file system of the CA file hangs, the open connections to this proxy with TLS stay in use."""
     site, disk = Site(tmp_path), StallingDisk()
     site.write(site.authority)
     async with serving(site.context) as server, serving() as proxy:
@@ -328,7 +328,7 @@ async def test_trust_in_memory_is_used_while_the_disk_hangs(tmp_path: Path) -> N
 
 
 async def test_disk_that_hangs_before_the_first_connection(tmp_path: Path) -> None:
-    """Without connections in memory, a CA file whose file system hangs is an error with its key and its path."""
+    """Without open connections, a CA file whose file system hangs is an error with key and path."""
     site, disk = Site(tmp_path), StallingDisk()
     disk.stalled = True
     async with serving() as plain:
@@ -343,7 +343,7 @@ async def test_disk_that_hangs_before_the_first_connection(tmp_path: Path) -> No
 
 
 async def test_disk_that_hangs_under_the_systems_certificates() -> None:
-    """The system's CA certificates have no key; where they cannot be read, the message says what they are."""
+    """The system's CA certificates have no key. The message about them says what they are."""
     disk = StallingDisk()
     disk.stalled = True
     found = RoutingTransport(proxy=None, environ={}, trust=Trust(None, "tls.caFile", {}), disk=disk)
@@ -353,7 +353,7 @@ async def test_disk_that_hangs_under_the_systems_certificates() -> None:
 
 
 async def test_many_connections_at_once_and_few_idle_ones() -> None:
-    """Any number of requests run at once, each on a connection; of those, no more than 20 are kept for later ones."""
+    """The number of concurrent requests is not limited. At most 20 of their connections are kept for later requests."""
     async with serving() as server:
         found = transport()
         url = f"http://{server.authority}/"
