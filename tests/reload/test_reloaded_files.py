@@ -7,7 +7,7 @@ import base64
 import json
 import os
 import resource
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,9 @@ from app.system.file_watch import POLL
 from app.upstream.keys import key_derivation
 from app.upstream.keys.key_forms import load_any_key
 
-from .clock import Clock
-from .conftest import configuration, exchange, identity
+from ..conftest import configuration, exchange, identity
+from ..simulated_loop import simulated
 from .reload_site import Site
-from .simulated_loop import simulated
-
-
-@pytest.fixture
-async def site(tmp_path: Path, clock: Clock) -> AsyncIterator[Site]:
-    """
-    A site whose reloader is stopped after the test.
-
-    A simulated test has a loop of its own, whose end cancels the watch; the stop then closes the watch's descriptor.
-    """
-    found = Site(tmp_path, clock)
-    yield found
-    await found.stop()
 
 
 def with_files(site: Site, **changes: Any) -> dict[str, Any]:

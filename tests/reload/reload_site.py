@@ -20,8 +20,8 @@ from app.system.file_watch import PAUSE, QUIET
 from app.system.runtime_dir import KeptKey
 from app.system.survey import Survey
 
-from .clock import Clock
-from .conftest import configuration, exchange, identity
+from ..clock import Clock
+from ..conftest import configuration, exchange, identity
 
 CHECKED = QUIET + 2 * PAUSE
 """Seconds until a check that is wanted now has ended. It is less than POLL: a check that is not wanted comes later."""
