@@ -135,7 +135,7 @@ async def test_first_requests_go_before_further_ones() -> None:
 
 
 @simulated
-async def test_lanes_take_turns() -> None:
+async def test_queues_take_turns() -> None:
     """A flood in one queue does not delay the request of another."""
     turns, order = Turns(), list[str]()
     flooded, quiet = turns.queue(), turns.queue()
@@ -225,7 +225,7 @@ async def test_accepted_connections_come_before_waiting_ones() -> None:
 
 
 @simulated
-async def test_closed_connection_leaves_its_lane() -> None:
+async def test_closed_connection_leaves_its_queue() -> None:
     """A connection that is closed while it waits is forgotten at once, however many others wait before it."""
     turns, order = Turns(), list[str]()
     queue = turns.queue()
@@ -288,7 +288,7 @@ async def test_new_connection_gets_one_response_in_a_turn() -> None:
 
 
 @simulated
-async def test_lanes_of_different_length() -> None:
+async def test_queues_of_different_length() -> None:
     """Beside a longer queue, a connection that waits again in a turn is not answered twice in it."""
     turns, order = Turns(), list[str]()
     short, long = turns.queue(), turns.queue()
