@@ -239,7 +239,7 @@ def test_secret_that_begins_with_the_client_id_is_not_shown() -> None:
     ],
 )
 def test_public_words_and_short_secrets_may_be_repeated(sub: str, secret: str, public: tuple[str, ...]) -> None:
-    """The client id may be a part of its secret, and a short secret a part of an ordinary word, or the other way round."""
+    """The client id may be a part of its secret, a short secret of a word, and both may share an ordinary word."""
     members = {"access_token": signed({"sub": sub}), "expires_in": 60}
 
     assert token_from(members, now=NOW, where=WHERE, secrets=(secret,), public=public).expires_at == NOW + 60
