@@ -1,7 +1,7 @@
 """The command `serve` from its configuration to its exit code, and the application for any ASGI server.
 
 Imports neither the command line nor the emulator. Exit codes: 0 stopped as ordered, 2 bad configuration, 3 the cloud
-refused, 4 the cloud could not be reached.
+refused, 4 the cloud could not be reached, or a file or address was not there in time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
-from .core.errors import ConfigError, SidecarError
+from .core.errors import ConfigError, NotThereYet, SidecarError
+from .listeners import bind
 from .observe import log_events
 from .observe.event_log import failure_fields
 from .observe.library_log import LibraryHandler
@@ -42,7 +43,7 @@ OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
 
 def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: TextIO = sys.stderr) -> int:
-    """Run the sidecar until it is stopped; return the exit code. Raises ConfigError."""
+    """Run the sidecar until it is stopped; return the exit code. Raises ConfigError, and NotThereYet after the wait."""
     no_dumps()
     sys.setswitchinterval(SWITCH_SECONDS)
 
@@ -53,8 +54,17 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
             config, environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True, survey=survey
         )
 
-    loaded = complete("serve", reading, stream)
-    return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
+    loaded, sockets = complete("serve", lambda: _listening(reading()), stream)
+    return run(lambda: _serve(loaded, sockets, reading, survey, environ, logger(loaded, stream)))
+
+
+def _listening(loaded: Loaded) -> tuple[Loaded, dict[str, socket.socket]]:
+    """Return `loaded` and its listening sockets. Raises ConfigError or NotThereYet, with the patience of `loaded`."""
+    settings = loaded.settings
+    try:
+        return loaded, bind(settings.server, settings.access.hop_limit)
+    except NotThereYet as absence:
+        raise absence.with_members(patience=settings.startup.timeout_seconds) from None
 
 
 def create_app() -> FastAPI:
@@ -126,9 +136,14 @@ def logger(loaded: Loaded, stream: TextIO) -> Log:
 
 
 async def _serve(
-    loaded: Loaded, reading: Callable[[], Loaded], survey: Survey, environ: Mapping[str, str], log: Log
+    loaded: Loaded,
+    sockets: Mapping[str, socket.socket],
+    reading: Callable[[], Loaded],
+    survey: Survey,
+    environ: Mapping[str, str],
+    log: Log,
 ) -> int:
-    service = Service(loaded, environ, log, load=reading, survey=survey)
+    service = Service(loaded, environ, log, load=reading, survey=survey, sockets=sockets)
     signals = Signals(asyncio.get_running_loop())
     await service.start()
     signals.on_reload(service.reload)

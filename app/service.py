@@ -55,9 +55,10 @@ class Service:
     One sidecar in one event loop.
 
     `start` returns when every listener answers; credentials follow in the background. `stop` is graceful. The
-    constructor binds the addresses, and raises ConfigError if an address cannot be bound. `load` and `survey` read the
-    configuration for `reload`; without `load`, changes of files have no effect. If `listen` is false, no address is
-    bound, for an ASGI server that runs the application.
+    constructor binds the addresses unless `sockets` has what `bind` returned before. It raises ConfigError, or
+    NotThereYet, if an address cannot be bound. `load` and `survey` read the configuration for `reload`; without `load`,
+    changes of files have no effect. If `listen` is false, no address is bound, for an ASGI server that runs the
+    application.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Service:
         path_token: str | None = None,
         children: ChildReaper | None = None,
         listen: bool = True,
+        sockets: Mapping[str, socket.socket] | None = None,
     ) -> None:
         settings = loaded.settings
         clocks = self._clocks = clocks or Clocks(time.time, time.monotonic)
@@ -100,7 +102,8 @@ class Service:
             self._stores.observe,
             *traces,
         )
-        sockets = bind(settings.server, settings.access.hop_limit) if listen else {}
+        if sockets is None:
+            sockets = bind(settings.server, settings.access.hop_limit) if listen else {}
         self._credentials = CredentialDispatchers(
             settings,
             environ,

@@ -1,4 +1,4 @@
-"""Delays a start until the files that the configuration names exist. Another program may still write them."""
+"""Delays a start until what the configuration names is there. Another program may still make it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from .system.disk import PATIENCE, DaemonThreads
 T = TypeVar("T")
 
 COMPLETE_SECONDS = 60.0
-"""Seconds to wait at most for files that another program writes: the default of `startup.timeoutSeconds`."""
+"""Seconds to wait at most for what another program makes: the default of `startup.timeoutSeconds`."""
 
 
 def complete(command: str, reading: Callable[[], T], stream: TextIO = sys.stderr) -> T:
     """
-    Return the result of `reading` as soon as the files that it needs exist. Another program may still write them.
+    Return the result of `reading` as soon as all is there that it needs: files, and addresses to listen on.
 
-    Writes once to `stream` which files `command` waits for. Raises ConfigError at once, and NotThereYet when the time
-    is over or after SIGTERM.
+    Writes once to `stream` what `command` waits for. Raises ConfigError at once, and NotThereYet when the time is over
+    or after SIGTERM.
     """
 
     def say(absence: NotThereYet) -> None:
         for line in str(absence).splitlines():
-            awaited = "it" if absence.error_code == "IDS-601" else "the program that writes it"
-            print(f"idaas-sidecar {command}: {line}; waiting for {awaited}", file=stream, flush=True)
+            print(f"idaas-sidecar {command}: {line}; waiting for {absence.awaited}", file=stream, flush=True)
 
     with _stopped_by_sigterm() as stopped:
         return when_complete(OneReading(reading), say, stopped.wait)
@@ -67,7 +66,9 @@ class OneReading(Generic[T]):
         wait([reading], self._patience if begun else 0)
         if not reading.done():
             raise NotThereYet(
-                "the configuration, or a file that it names: the file system does not answer", error_code="IDS-601"
+                "the configuration, or a file that it names: the file system does not answer",
+                error_code="IDS-601",
+                awaited="it",
             )
         self._under_way = None
         return reading.result()
@@ -82,19 +83,19 @@ def when_complete(
     """
     Return the result of `reading` as soon as it does not raise NotThereYet.
 
-    `say` is called once, with the first missing files, because there is no log yet. `sleep` returns whether to stop.
+    `say` is called once for each text, because there is no log yet. `sleep` returns whether to stop.
     Raises ConfigError at once, and NotThereYet after the error's `patience` or when stopped.
     """
     begun = monotonic()
-    said = False
+    said: set[str] = set()
     while True:
         try:
             return reading()
         except NotThereYet as absence:
             if monotonic() >= begun + (absence.patience or COMPLETE_SECONDS):
                 raise
-            if not said:
+            if str(absence) not in said:
                 say(absence)
-            said = True
+            said.add(str(absence))
             if sleep(0.5):
                 raise

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.config.settings import Server
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, NotThereYet
 from app.listeners import allow_many_connections, bind
 
 from .ports import unused_port
@@ -81,8 +82,43 @@ def test_every_address_in_use_is_reported(tmp_path: Path) -> None:
     assert [(str(line), line.error_code) for line in caught.value.mistakes] == [
         (f"server.bind: {in_use}", "IDS-502"),
         (f"server.ops: {in_use}", "IDS-502"),
-        (f"server.adminSocket: cannot listen on {path}: No such file or directory", "IDS-502"),
+        (
+            f"server.adminSocket: cannot listen on {path}: its directory does not exist; make the directory, "
+            "or choose another path",
+            "IDS-502",
+        ),
     ]
+
+
+ABSENT = "203.0.113.1:0"
+"""An address for documentation (RFC 5737), which no machine has."""
+
+LATE: dict[str, dict[str, Any]] = {
+    "bind": {"bind": ABSENT},
+    "metadata": {"metadata": ABSENT},
+    "ops": {"ops": ABSENT},
+    "admin_socket": {"admin_socket": "/nowhere/admin.sock"},
+}
+
+
+@pytest.mark.parametrize("key", LATE)
+def test_address_that_is_not_there_yet(key: str) -> None:
+    """An address that another program may add, and a directory that it may make, are no configuration errors."""
+    server = {"bind": ANY_PORT, "metadata": None, "ops": None, "admin_socket": None} | LATE[key]
+    with pytest.raises(NotThereYet, match=rf"^server\.{Server.key(key)}: cannot listen on ") as caught:
+        bind(Server(**server), 1)
+
+    assert caught.value.error_code == "IDS-502"
+    assert caught.value.cure
+
+
+def test_every_late_address_is_named() -> None:
+    """One error has a line for each address that is not there yet."""
+    with pytest.raises(NotThereYet) as caught:
+        bind(Server(bind=ABSENT, metadata=ABSENT, ops=None, admin_socket="/nowhere/admin.sock"), 1)
+
+    places = [line.partition(": cannot listen on ")[0] for line in str(caught.value).splitlines()]
+    assert places == ["server.bind", "server.metadata", "server.adminSocket"]
 
 
 def test_connections_fit_into_files_and_memory() -> None:

@@ -26,8 +26,8 @@ EXIT_CODES = {
     "(`setup fingerprint`, `setup cluster`), or refused (`webhook explain`)",
     BAD_USAGE: "bad usage or configuration",
     REFUSED: "the cloud refused",
-    UNREACHABLE: "the cloud, or the running sidecar, cannot be reached, or a file that another program writes does not "
-    "exist yet",
+    UNREACHABLE: "the cloud, or the running sidecar, cannot be reached, or a file or address that another program "
+    "makes does not exist yet",
     INTERNAL_ERROR: "an error in this program (EX_SOFTWARE of sysexits.h); `--debug` prints the traceback",
     CANNOT_EXECUTE: "`exec`: the command cannot be executed",
     NOT_FOUND: "`exec`: the command does not exist",

@@ -5,7 +5,7 @@ The text is one line. Only a ConfigError about a configuration file has several:
 
     SidecarError
     ├── ConfigError       the configuration cannot work; the message names the thing, the place and the cure
-    ├── NotThereYet       a file that the configuration names does not exist yet; another program may write it
+    ├── NotThereYet       something that the configuration names is not there yet; another program may make it
     ├── Unreachable       the other side gave no usable answer; a repetition may succeed
     ├── Refused           the other side refused; a repetition cannot succeed
     └── NoCredentials     no valid credentials are held at the moment
@@ -159,20 +159,28 @@ class ConfigError(SidecarError):
 
 class NotThereYet(SidecarError):
     """
-    A file that the configuration names does not exist, or is empty.
+    Something that the configuration names is not there, or not complete: a file, a program, or an address to listen on.
 
-    SPIRE, a Vault agent, cert-manager and kubelet write their files seconds after the start. `patience`: the seconds
-    that the configuration permits for a start; None if unknown.
+    SPIRE, a Vault agent, cert-manager and kubelet write their files seconds after the start, and DHCP configures an
+    address. `patience`: the seconds that the configuration permits for a start; None if unknown. `awaited`: what a
+    start waits for, as the end of a sentence.
     """
 
     patience: float | None
 
     def __init__(
-        self, cause: str, cure: str = "", *, error_code: str = "IDS-124", patience: float | None = None
+        self,
+        cause: str,
+        cure: str = "",
+        *,
+        error_code: str = "IDS-124",
+        patience: float | None = None,
+        awaited: str = "the program that writes it",
     ) -> None:
         super().__init__(cause, cure)
         self.error_code = error_code
         self.patience = patience
+        self.awaited = awaited
 
 
 class Unreachable(SidecarError):

@@ -27,7 +27,7 @@ from ..system.bounded_pipe import BoundedPipe
 from ..system.child_process import ChildProcess
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
-from ..system.interpreter import unusable_interpreter
+from ..system.interpreter import Unusable, unusable_interpreter
 from ..upstream.answers.error_words import error_words
 from ..upstream.redaction import redacted
 from .command_output import token_members
@@ -117,8 +117,8 @@ class Command(Record, frozen=True):
         """
         Return the token. Raises Refused for an `error`, and Unreachable without a usable output.
 
-        Raises ConfigError if the command cannot be started, and NotThereYet if it does not exist. `cloud_message` of
-        the error is the last line of the standard error.
+        Raises ConfigError if the command cannot be started, and NotThereYet if it does not exist, or is not complete.
+        `cloud_message` of the error is the last line of the standard error.
         """
         status, output, said = await self._run()
         try:
@@ -208,18 +208,20 @@ class Command(Record, frozen=True):
         cause = f"{self.argv[0]}: cannot be started: {os.strerror(number) if number else 'not a command'}"
         if number in _PASSING:
             return Unreachable(cause, error_code="IDS-123")
-        why = await self._unusable()
-        if why is None and number == errno.ENOENT:
+        found = await self._unusable()
+        if found is not None:
+            kind = NotThereYet if found.may_follow else ConfigError
+            return kind(found.reason, error_code="IDS-123")
+        if number == errno.ENOENT:
             return NotThereYet(cause, error_code="IDS-123")
-        return ConfigError(why or Reason(cause), error_code="IDS-123")
+        return ConfigError(cause, error_code="IDS-123")
 
-    async def _unusable(self) -> Reason | None:
-        """Return why the command's interpreter keeps it from starting, or None."""
+    async def _unusable(self) -> Unusable | None:
+        """Return what keeps the command or its interpreter from starting, or None."""
         try:
-            found = await self.disk.call(self.argv[0], unusable_interpreter, self.argv[0])
+            return await self.disk.call(self.argv[0], _unusable, self.argv[0])
         except Stalled:
             return None
-        return found.reason if found is not None else None
 
     def _overflow(self) -> Unreachable:
         return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes", error_code="IDS-324")
@@ -258,7 +260,7 @@ def checks(identity: CommandIdentity, place: str) -> Iterator[Check]:
 
 def check_executable(path: str, place: str) -> None:
     """
-    Raise ConfigError unless this user may execute the file, and NotThereYet if it does not exist.
+    Raise ConfigError unless the path names a file, and NotThereYet if this user cannot execute the file yet.
 
     The interpreter is not checked: if its file system hangs, the check of the whole configuration would stop.
     """
@@ -266,8 +268,30 @@ def check_executable(path: str, place: str) -> None:
         raise NotThereYet(f"{place}: {path}: no such file", error_code="IDS-123")
     if os.path.exists(path) and not os.path.isfile(path):
         raise ConfigError(f"{place}: {path}: not a file", error_code="IDS-123")
+    if (why := _incomplete(path)) is not None:
+        raise NotThereYet(why.at(f"{place}: {path}"), error_code="IDS-123")
     if not os.access(path, os.X_OK):
         raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})", error_code="IDS-123")
+
+
+def _incomplete(path: str) -> Reason | None:
+    """Return why a file is not an executable yet, or None: `chmod` is the last step of a download or a copy."""
+    if not os.path.isfile(path):
+        return None
+    if os.path.getsize(path) == 0:
+        return Reason("empty")
+    if os.access(path, os.X_OK) or os.statvfs(path).f_flag & os.ST_NOEXEC:
+        return None
+    return Reason(f"not executable by this user (uid {os.getuid()})", "run `chmod 0755` on the file")
+
+
+def _unusable(path: str) -> Unusable | None:
+    """Return what keeps the executable at `path` or its interpreter from starting, or None. Blocks."""
+    try:
+        why = _incomplete(path)
+    except OSError:  # the file was removed just now
+        return None
+    return Unusable(why.at(path), absent=False, may_follow=True) if why is not None else unusable_interpreter(path)
 
 
 def inherited(environ: Mapping[str, str], named: Collection[str]) -> dict[str, str]:

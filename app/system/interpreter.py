@@ -19,10 +19,15 @@ DEEPEST = 5
 
 
 class Unusable(NamedTuple):
-    """Why an interpreter cannot run, and whether there is no such file."""
+    """
+    Why an interpreter cannot run.
+
+    `absent`: there is no such file. `may_follow`: another program may still install the interpreter, or finish it.
+    """
 
     reason: Reason
     absent: bool
+    may_follow: bool
 
 
 def unusable_interpreter(path: str) -> Unusable | None:
@@ -35,10 +40,12 @@ def unusable_interpreter(path: str) -> Unusable | None:
         kind = "interpreter" if head.startswith(b"#!") else "loader"
         if not os.path.isfile(name):
             reason = Reason(f"{path}: its {kind} {name!r} does not exist", _cure(kind, name))
-            return Unusable(reason, absent=not os.path.exists(name))
+            absent = not os.path.exists(name)
+            may_follow = absent and kind == "interpreter" and not name.endswith("\r")
+            return Unusable(reason, absent, may_follow)
         if not os.access(name, os.X_OK):
             reason = Reason(f"{path}: its {kind} {name!r} is not executable by this user (uid {os.getuid()})")
-            return Unusable(reason, absent=False)
+            return Unusable(reason, absent=False, may_follow=True)
         path = name
     return None
 

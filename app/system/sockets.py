@@ -1,4 +1,7 @@
-"""Listening sockets. They are bound before everything else, so that a port in use leads to one line and exit code 2."""
+"""Listening sockets. They are bound before everything else.
+
+A port in use leads to one line and exit code 2. A start waits for an address that is not there yet.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.addresses import authority, listen_address
-from ..core.errors import ConfigError, Mistake, Reason
+from ..core.errors import ConfigError, Mistake, NotThereYet, Reason
 
 BACKLOG = 2_048
 """The most connections that wait to be accepted. The kernel limits this number to net.core.somaxconn."""
@@ -32,12 +35,20 @@ MakeSocket = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """Errors of a kernel without IPv6 (`ipv6.disable=1`), or without an interface that has it."""
 
+_LATE = (errno.EADDRNOTAVAIL, errno.ENOENT)
+"""
+Errors of what another program may make a moment later: an address that DHCP configures, that another unit adds or that
+IPv6 still checks for duplicates, and the directory of a unix socket. A port in use is none of them: systemd and kubelet
+start the sidecar after the previous one has ended, so another program holds the port.
+"""
+
 
 def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeSocket = socket.socket) -> socket.socket:
     """
     Return a listening socket. `[::]` stands for all addresses of IPv4, and of IPv6 if the kernel has IPv6.
 
-    `hop_limit`: the TTL of the socket's answers. Raises ConfigError if the address is not free.
+    `hop_limit`: the TTL of the socket's answers. Raises ConfigError if the address is not free, and NotThereYet if no
+    interface has it.
     """
     host, port = listen_address(address, place)
     try:
@@ -48,9 +59,13 @@ def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeS
                 raise
             return _listening("0.0.0.0", port, hop_limit, make)  # noqa: S104 - what [::] means on such a kernel
     except OSError as error:
-        raise ConfigError(
-            reason_of(error).at(f"{place}: cannot listen on {authority(host, port)}"), error_code="IDS-502"
-        ) from None
+        raise _cannot_listen(error, reason_of(error).at(f"{place}: cannot listen on {authority(host, port)}")) from None
+
+
+def _cannot_listen(error: OSError, reason: Reason) -> ConfigError | NotThereYet:
+    if error.errno in _LATE:
+        return NotThereYet(reason, error_code="IDS-502", awaited="it")
+    return ConfigError(reason, error_code="IDS-502")
 
 
 def in_use(host: str, port: int) -> bool:
@@ -67,19 +82,33 @@ def in_use(host: str, port: int) -> bool:
 
 
 def all_bound(listening: Mapping[str, Callable[[], socket.socket]]) -> dict[str, socket.socket]:
-    """Return the socket of each listener. If one cannot listen, close all; raises ConfigError with a line for each."""
+    """
+    Return the socket of each listener. If one cannot listen, close all, and raise an error with a line for each.
+
+    Raises NotThereYet if only addresses fail that are not there yet, else ConfigError.
+    """
     sockets: dict[str, socket.socket] = {}
-    mistakes: list[Mistake] = []
+    failed: list[ConfigError | NotThereYet] = []
     for name, listen in listening.items():
         try:
             sockets[name] = listen()
-        except ConfigError as error:
-            mistakes += error.mistakes
-    if mistakes:
+        except (ConfigError, NotThereYet) as error:
+            failed.append(error)
+    if failed:
         for sock in sockets.values():
             sock.close()
-        raise ConfigError.of(mistakes)
+        raise _together(failed)
     return sockets
+
+
+def _together(errors: Sequence[ConfigError | NotThereYet]) -> ConfigError | NotThereYet:
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    mistakes = [error for error in errors if isinstance(error, ConfigError)]
+    if not mistakes:
+        return NotThereYet("\n".join(map(str, errors)), error_code=first.error_code, awaited="it")
+    return ConfigError.of(Mistake(error.cause, error.error_code, error.cure) for error in errors)
 
 
 def _listening(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> socket.socket:
@@ -152,7 +181,8 @@ def bound_unix(path: str, place: str) -> socket.socket:
     """
     Return a listening unix socket of mode 0600 at `path`, or in the abstract namespace at `@name`.
 
-    The socket of a process that has ended is replaced, but not a socket that still answers. Raises ConfigError.
+    The socket of a process that has ended is replaced, but not a socket that still answers. Raises ConfigError, and
+    NotThereYet without the directory.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
@@ -163,16 +193,22 @@ def bound_unix(path: str, place: str) -> socket.socket:
         sock.listen(64)
     except OSError as error:
         sock.close()
-        taken = error.errno == errno.EADDRINUSE
-        raise ConfigError(
-            f"{place}: cannot listen on {path}: {'it is in use' if taken else error.strerror or error}",
-            cure=f"stop the other program, or choose another path; {_OLD_SIDECAR}" if taken else "",
-            error_code="IDS-502",
-        ) from None
+        raise _cannot_listen(error, _reason_of_path(error).at(f"{place}: cannot listen on {path}")) from None
     finally:
         os.umask(before)
     sock.setblocking(False)
     return sock
+
+
+def _reason_of_path(error: OSError) -> Reason:
+    """Return why a unix socket cannot be bound, with the cure."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return Reason("it is in use", f"stop the other program, or choose another path; {_OLD_SIDECAR}")
+        case errno.ENOENT:
+            return Reason("its directory does not exist", "make the directory, or choose another path")
+        case _:
+            return Reason(str(error.strerror or error))
 
 
 def unix_address(path: str) -> str:

@@ -137,9 +137,24 @@ def test_command_is_waited_for(tmp_path: Path) -> None:
     assert f"command[0]: {late}: no such file; waiting for the program that writes it" in line
     assert place == "profiles.default.identity.command[0]"
     assert mistake.endswith(f" {place}: {late}: no such file")
-    late.touch(0o600)
-    with pytest.raises(ConfigError, match="not executable by this user"):
-        waits(config, tmp_path / "config.json")
+
+
+def test_incomplete_command_is_waited_for(tmp_path: Path) -> None:
+    """A start also waits for an executable that is being copied: `chmod` comes last. Other commands report it."""
+    late = tmp_path / "late"
+    config = configuration(profiles={"default": profile(identity={"type": "command", "command": [str(late)]})})
+    key = "profiles.default.identity.command[0]"
+    late.touch(0o700)
+    [empty] = waits(config, tmp_path / "config.json")
+    late.chmod(0o600)
+    late.write_text("#!/bin/sh")
+
+    [line] = waits(config, tmp_path / "config.json")
+    [(place, mistake)] = examined(tmp_path / "config.json")
+    assert f"{key}: {late}: empty; waiting for the program that writes it" in empty
+    assert f"{key}: {late}: not executable by this user" in line
+    assert "waiting for the program that writes it; run `chmod 0755` on the file" in line
+    assert (place, "not executable by this user" in mistake) == (key, True)
 
 
 def test_start_waits_for_the_time_of_the_file(tmp_path: Path) -> None:

@@ -207,19 +207,6 @@ def test_all_ports_in_use(cloud: EmulatedCloud, used_port: int, tmp_path: Path) 
     ]
 
 
-def test_address_of_another_machine(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """A bind address that no local interface has is a configuration error."""
-    elsewhere = configuration(cloud, server={"bind": "203.0.113.1:0"}, access={"unsafeBind": True})
-    path = write_config(tmp_path, elsewhere)
-
-    result = run("serve", "--config", path, env=environment(tmp_path, **SECRET))
-
-    assert result.code == 2
-    assert has_error_line(
-        result, "serve", "server.bind: cannot listen on 203.0.113.1:0: this machine has no such address"
-    )
-
-
 @pytest.mark.parametrize("command", ["demo", "emulator"])
 def test_port_in_use_for_other_commands(command: str, used_port: int, tmp_path: Path) -> None:
     """`demo` and `emulator` report a port in use as `serve` does."""

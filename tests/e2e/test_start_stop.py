@@ -420,6 +420,39 @@ def test_command_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> None
     assert [line for line in warned if f"{program}: no such file; waiting for the program that writes it" in line]
 
 
+def test_command_that_is_copied(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A program whose mode is set after its content, as a download does, prints the token as soon as it may run."""
+    settings = config(cloud, startup={"timeoutSeconds": 600})
+    program = tmp_path / "print-token"
+    program.touch(0o600)
+    program.write_text(f"#!/bin/sh\necho {workload_token(cloud)}\n")
+    settings["profiles"]["default"]["identity"] = {"type": "command", "command": [str(program)]}
+    settings["profiles"]["default"]["exchange"]["oidcProviderArn"] = WORKLOAD_PROVIDER_ARN
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        failed = sidecar.process.event("refresh_failed")
+        program.chmod(0o700)
+
+        sidecar.process.event("credentials_issued")
+        warned = [line["message"] for line in sidecar.process.events("configuration")]
+
+    assert (failed["permanent"], failed["error_code"]) == (False, "IDS-123")
+    assert f"{program}: not executable by this user" in failed["error"]
+    assert [line for line in warned if f"{program}: not executable by this user" in line]
+
+
+def test_command_that_is_never_complete(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """When the gate is over and the program still may not run, the exit code is 4."""
+    settings = config(cloud)
+    program = tmp_path / "print-token"
+    program.touch(0o600)
+    program.write_text("#!/bin/sh\n")
+    settings["profiles"]["default"]["identity"] = {"type": "command", "command": [str(program)]}
+    start = failed_start(settings, home=tmp_path, env=ENV)
+
+    assert f"{program}: not executable by this user" in start.failed["error"]
+    assert start.code == 4
+
+
 def of_sdk_file(cloud: EmulatedCloud, path: Path) -> dict[str, Any]:
     """Return a profile whose identity is in the IDaaS SDK's file at `path`."""
     return {**config(cloud)["profiles"]["default"], "identity": {"clientConfigPath": str(path)}}

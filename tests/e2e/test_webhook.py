@@ -197,6 +197,17 @@ def test_certificate_that_appears_late(files: Path) -> None:
                 assert process.wait() == 4
 
 
+@pytest.mark.parametrize("option", ["--bind", "--metrics"])
+def test_address_that_is_not_there_yet(option: str, files: Path) -> None:
+    """It waits for an address that no interface has, and ends with exit code 4 if it is stopped before."""
+    write_certificate(files / "tls", trustme.CA())
+    inside = environment(files, KUBERNETES_SERVICE_HOST="127.0.0.1")
+    with Process(*arguments(files), option, "203.0.113.1:0", env=inside) as process:
+        process.stderr.find(lambda line: f"{option}: cannot listen on" in line and line.endswith("; waiting for it"))
+        process.send(signal.SIGTERM)
+        assert process.wait() == 4
+
+
 def test_silent_connections(files: Path) -> None:
     """Any pod can connect and stay silent: such connections are bounded before TLS, and a review is answered."""
     cluster, authority = trustme.CA(), trustme.CA()

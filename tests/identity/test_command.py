@@ -306,12 +306,36 @@ async def test_script_without_its_interpreter(tmp_path: Path) -> None:
     script.chmod(0o755)
     source = Command((str(script),), 60.0, "access_token", PLACE, lambda: NOW, {})
 
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(NotThereYet) as caught:
         await source.token()
 
     assert caught.value.cause == f"{PLACE}: {script}: its interpreter '/nowhere/python3' does not exist"
     assert caught.value.cure == "install the interpreter, or correct the script's first line"
     assert caught.value.error_code == "IDS-123"
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "why"), [(0o600, "#!/bin/sh", "not executable by this user"), (0o700, "", "empty")]
+)
+async def test_incomplete_command(mode: int, content: str, why: str, tmp_path: Path) -> None:
+    """A command without content or the right to execute is no configuration error: its program may not be written."""
+    script = tmp_path / "script"
+    script.touch(mode)
+    script.write_text(content)
+
+    with pytest.raises(NotThereYet, match=f"^{PLACE}: {script}: {why}") as caught:
+        await Command((str(script),), 60.0, "access_token", PLACE, lambda: NOW, {}).token()
+    assert caught.value.error_code == "IDS-123"
+
+
+async def test_script_of_windows(tmp_path: Path) -> None:
+    """A first line that no interpreter can have is a configuration error: no program installs such a file."""
+    script = tmp_path / "script"
+    script.write_bytes(b"#!/bin/sh\r\n")
+    script.chmod(0o700)
+
+    with pytest.raises(ConfigError, match="line ends of Windows"):
+        await Command((str(script),), 60.0, "access_token", PLACE, lambda: NOW, {}).token()
 
 
 @pytest.mark.parametrize(
@@ -393,7 +417,7 @@ def test_relative_path_is_refused() -> None:
 
 
 def test_executable_is_checked(tmp_path: Path) -> None:
-    """The executable exists, is a file, and may be executed by this user."""
+    """The path is a file's. A file that does not exist or that this user may not execute may be written later."""
     path = tmp_path / "program"
     path.write_text("x")
 
@@ -406,7 +430,7 @@ def test_executable_is_checked(tmp_path: Path) -> None:
             command.check_executable(unusable, PLACE)
         assert failed.value.error_code == "IDS-123"
     with pytest.raises(
-        ConfigError, match=rf"^{PLACE}: {path}: not executable by this user \(uid {os.getuid()}\)$"
+        NotThereYet, match=rf"^{PLACE}: {path}: not executable by this user \(uid {os.getuid()}\); run `chmod 0755`"
     ) as caught:
         command.check_executable(str(path), PLACE)
     assert caught.value.error_code == "IDS-123"

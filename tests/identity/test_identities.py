@@ -311,7 +311,7 @@ def test_valid_identity_passes(identity: Identity) -> None:
     [
         (application(), r"p\.authnConfiguration\.clientSecretEnvVarName: the environment variable IDAAS_SECRET is not"),
         (client(), r"p\.clientAuthentication\.clientSecretEnvVarName: the environment variable SECRET is not set"),
-        (CommandIdentity(("/etc/passwd", "/bin/sh")), r"p\.command\[0\]: /etc/passwd: not executable by this user"),
+        (CommandIdentity(("/etc", "/bin/sh")), r"p\.command\[0\]: /etc: not a file"),
     ],
 )
 def test_missing_secret_or_executable_is_reported(identity: Identity, message: str) -> None:

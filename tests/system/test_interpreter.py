@@ -28,23 +28,30 @@ def test_usable_interpreter(first_line: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first_line", "cause", "cure"),
+    ("first_line", "cause", "cure", "may_follow"),
     [
-        (b"#!/no/sh", "its interpreter '/no/sh' does not exist", "install the interpreter"),
-        (b"#! /no/sh\t-e", "its interpreter '/no/sh' does not exist", "install the interpreter"),
-        (b"#!/bin/sh\r", r"its interpreter '/bin/sh\r' does not exist", "line ends of Windows"),
-        (b"#!/etc/passwd", f"its interpreter '/etc/passwd' is not executable by this user (uid {os.getuid()})", ""),
-        (b"#!/etc", "its interpreter '/etc' does not exist", "install the interpreter"),
+        (b"#!/no/sh", "its interpreter '/no/sh' does not exist", "install the interpreter", True),
+        (b"#! /no/sh\t-e", "its interpreter '/no/sh' does not exist", "install the interpreter", True),
+        (b"#!/bin/sh\r", r"its interpreter '/bin/sh\r' does not exist", "line ends of Windows", False),
+        (b"\x7fELF /lib/ld-none.so.1", "its loader '/lib/ld-none.so.1' does not exist", "C library", False),
+        (b"#!/etc", "its interpreter '/etc' does not exist", "install the interpreter", False),
+        (
+            b"#!/etc/passwd",
+            f"its interpreter '/etc/passwd' is not executable by this user (uid {os.getuid()})",
+            "",
+            True,
+        ),
     ],
 )
-def test_unusable_interpreter(first_line: bytes, cause: str, cure: str, tmp_path: Path) -> None:
-    """The reason names script, interpreter and cure."""
+def test_unusable_interpreter(first_line: bytes, cause: str, cure: str, may_follow: bool, tmp_path: Path) -> None:
+    """The reason names script, interpreter and cure. Another program may still install some interpreters."""
     path = script(tmp_path / "a", first_line)
     found = unusable_interpreter(str(path))
 
     assert found is not None
     assert found.reason.cause == f"{path}: {cause}"
     assert cure in found.reason.cure
+    assert found.may_follow is may_follow
 
 
 def test_interpreter_of_an_interpreter(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 from argparse import Namespace
@@ -39,21 +40,29 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Run the webhooks until SIGTERM, or `webhook explain`."""
     if arguments.topic == "explain":
         return run_loop(lambda: _explain(arguments, environ))
-    settings = complete("webhook", lambda: _complete(arguments, environ))
-    return run_loop(lambda: _serve(arguments, environ, settings))
+    settings, sockets = complete("webhook", lambda: _complete(arguments, environ))
+    return run_loop(lambda: _serve(arguments, environ, settings, sockets))
 
 
-def _complete(arguments: Namespace, environ: Mapping[str, str]) -> Settings:
-    """Return the settings. Raises ConfigError for a mistake, else NotThereYet without a certificate."""
+def _complete(arguments: Namespace, environ: Mapping[str, str]) -> tuple[Settings, dict[str, socket.socket]]:
+    """
+    Return the settings and the listening sockets.
+
+    Raises ConfigError for a mistake, else NotThereYet without a certificate or an address.
+    """
     from ...webhook.serving import api_server, certificates
 
     settings = read_settings(arguments.settings)
     api_server.base_url(environ)
     certificates.require(arguments.certificate)
-    return settings
+    return settings, all_bound(
+        {"pods": partial(bound, arguments.bind, "--bind"), "metrics": partial(bound, arguments.metrics, "--metrics")}
+    )
 
 
-async def _serve(arguments: Namespace, environ: Mapping[str, str], settings: Settings) -> int:
+async def _serve(
+    arguments: Namespace, environ: Mapping[str, str], settings: Settings, sockets: Mapping[str, socket.socket]
+) -> int:
     from ...webhook.serving.api_server import ApiServerPolicies, base_url
     from ...webhook.serving.application import Webhook
     from ...webhook.serving.certificates import Certificates
@@ -73,9 +82,6 @@ async def _serve(arguments: Namespace, environ: Mapping[str, str], settings: Set
         lambda expiry: write(log_events.WEBHOOK_CERTIFICATE_REPLACED, "not_after", expiry),
     )
     signals = Signals(loop)
-    sockets = all_bound(
-        {"pods": partial(bound, arguments.bind, "--bind"), "metrics": partial(bound, arguments.metrics, "--metrics")}
-    )
     webhook = Webhook(policies, settings, log)
     try:
         await serve(webhook, sockets["pods"], sockets["metrics"], certificates, log, signals.stop, signals.at_once)

@@ -147,7 +147,8 @@ CONFIGURATION = (
     Entry(
         "IDS-123",
         "The command of an identity cannot be started.",
-        "The path is not absolute, does not exist, is not executable by this user, or its interpreter is missing.",
+        "The path is not absolute, does not exist, is empty or not executable by this user, or its interpreter "
+        "is missing.",
         "Write the absolute path of the program into identity.command, and make the program executable: `chmod 0755`.",
     ),
     Entry(

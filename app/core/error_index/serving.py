@@ -14,9 +14,10 @@ SERVING = (
     Entry(
         "IDS-502",
         "An address or socket cannot be listened on.",
-        "Another process uses it, it is not of this machine, or the port needs a privilege.",
-        "Stop the other process, or choose another address. A sidecar that was stopped ends after "
-        "shutdown.drainSeconds, or at once at a second SIGTERM.",
+        "Another process uses it, no interface of this machine has it (yet), the socket's directory does not exist "
+        "(yet), or the port needs a privilege.",
+        "Stop the other process, add the address, make the directory, or choose another address. A sidecar that was "
+        "stopped ends after shutdown.drainSeconds, or at once at a second SIGTERM.",
     ),
     Entry(
         "IDS-503",
