@@ -25,6 +25,7 @@ from .observe.log import Log
 from .refresh.profiles import Profiles
 from .system.disk import Disk, Stalled
 from .system.file_watch import POLL, FileWatch
+from .system.inotify import Inotify
 from .system.runtime_dir import KeptKey
 from .system.survey import Survey
 from .upstream.keys import key_derivation
@@ -102,6 +103,7 @@ class Reloader:
         adopt: Adopt,
         disk: Disk,
         survey: Survey,
+        open_inotify: Callable[[], Inotify] = Inotify,
     ) -> None:
         self.loaded = loaded
         self.status = ReloadStatus(loaded.at)
@@ -119,7 +121,7 @@ class Reloader:
         self._watched = WatchedFiles(frozenset(), frozenset())
         self._refused: frozenset[str] = frozenset()
         """The files that the refused configuration names. A change of one of them may correct the configuration."""
-        self._watch = FileWatch(self._files_changed, self._not_reported, survey=survey)
+        self._watch = FileWatch(self._files_changed, self._not_reported, open_inotify=open_inotify, survey=survey)
         self._ordered = self._reloading = False
         self._tasks: set[asyncio.Task[Any]] = set()
 

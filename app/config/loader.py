@@ -74,7 +74,7 @@ def load(
     file = find(path, environ, str(default_path))
     draft = Draft(file or "environment", file, trace=trace, patient=patient)
     try:
-        return _load(draft, environ, hostname, now, str(default_path), look, survey, patient)
+        return _load(draft, environ, hostname, now, str(default_path), look, survey)
     except (ConfigError, NotThereYet) as error:
         raise error.with_members(files=draft.named(environ)) from None
 
@@ -87,9 +87,8 @@ def _load(
     default_path: str,
     look: bool,
     survey: Survey | None,
-    patient: bool,
 ) -> Loaded:
-    needed = _examine(draft, environ, hostname, default_path, look, survey, patient)
+    needed = _examine(draft, environ, hostname, default_path, look, survey)
     draft.stop_at_mistakes()
     settings = draft.settings
     assert settings is not None  # noqa: S101 - there is a mistake otherwise; said for the type checker
@@ -122,7 +121,7 @@ def examine(
     """
     file = find(path, environ, str(default_path))
     draft = Draft(file or "environment", file)
-    _examine(draft, environ, hostname, str(default_path), look=look, survey=None, patient=False)
+    _examine(draft, environ, hostname, str(default_path), look=look, survey=None)
     return Examined(
         draft.settings,
         draft.origin,
@@ -142,7 +141,6 @@ def _examine(
     default_path: str,
     look: bool,
     survey: Survey | None,
-    patient: bool,
 ) -> list[Mistake]:
     """Read and check everything. Return a line for each file without which no listener can be opened."""
     try:
@@ -161,8 +159,8 @@ def _examine(
     needed = list(map(draft.located, draft.absent))
     if look:
         absent = findings.run(validate.token_checks(settings, environ, unchecked))
-        absent += findings.run(validate.existence_checks(settings, environ, unchecked), patient=patient)
-        needed += findings.run(validate.start_checks(settings, environ), patient=patient)
+        absent += findings.run(validate.existence_checks(settings, environ, unchecked), patient=draft.patient)
+        needed += findings.run(validate.start_checks(settings, environ), patient=draft.patient)
         # Missing files are not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
             Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)

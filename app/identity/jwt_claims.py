@@ -20,6 +20,9 @@ from ..core.record import Record
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+={0,2}\.([A-Za-z0-9_-]+={0,2})\.[A-Za-z0-9_-]+={0,2}")
 """A signed JWT in compact form (RFC 7515 7.1). Some issuers add base64 padding, which the RFC does not allow."""
 
+SHOWN_HEADERS = ("alg", "kid", "typ")
+"""The members of a token's header that `doctor` shows."""
+
 LEEWAY = 60.0
 """Seconds of clock difference that cause no warning."""
 
@@ -70,6 +73,13 @@ def header(token: str) -> dict[str, Any]:
     except (binascii.Error, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def shown_members(token: str, claims: Claims) -> dict[str, tuple[str, ...]]:
+    """Return the texts of `token` that messages show, by the name of the claim or of the header's member."""
+    named = header(token)
+    shown = {name: (str(named[name]),) for name in SHOWN_HEADERS if name in named}
+    return {"iss": _texts(claims.issuer), "aud": claims.audiences, "sub": _texts(claims.subject), **shown}
 
 
 def seconds_until_issued(token: str, now: float) -> float:

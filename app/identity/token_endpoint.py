@@ -9,6 +9,7 @@ from ..core.record import Record
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
 from ..upstream.answers.errors import answer_of
+from ..upstream.redaction import public_of
 from ..upstream.response import Post
 from .client_auth import ClientAuth, Proof
 from .context import TokenSource
@@ -92,7 +93,8 @@ class TokenEndpoint(Record, frozen=True):
 
     async def _post(self, url: str, grant: Mapping[str, str], proof: Proof) -> Token:
         client = {} if proof.names_client else {"client_id": self.client_id}
-        response = await self.http.post(url, {**client, **grant, **proof.fields}, proof.headers)
+        fields = {**client, **grant, **proof.fields}
+        response = await self.http.post(url, fields, proof.headers)
         where = url.partition("?")[0]  # a query may hold a key, such as that of an Azure function
         members = answer_of(
             response,
@@ -104,7 +106,8 @@ class TokenEndpoint(Record, frozen=True):
             secrets=proof.secrets,
         )
         secrets = (*response.sent, *proof.secrets)
-        return token_from(members, now=self.now(), where=where, use=self.use, secrets=secrets)
+        public = (where, self.client_id, *public_of(fields))
+        return token_from(members, now=self.now(), where=where, use=self.use, secrets=secrets, public=public)
 
 
 class ClientCredentials(Record, frozen=True):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.errors import ConfigError, Unreachable
 from ..core.numbers import seconds
 from ..core.values import Token, TokenUse
-from ..upstream.redaction import shown_id
+from ..upstream.redaction import carries, shown_id
 from . import jwt_claims
 
 _NUMBER = re.compile(r"\s*([0-9]{1,12})[0-9]*(?:\.[0-9]*)?\s*", re.ASCII)
@@ -25,15 +25,16 @@ def token_from(
     now: float,
     where: str,
     use: TokenUse = "access_token",
-    secrets: Iterable[str] = (),
+    secrets: Sequence[str] = (),
+    public: Sequence[str] = (),
 ) -> Token:
     """
     Return the token `use` of a successful answer, valid until the earliest expiry in the answer and in the JWT.
 
-    `secrets`: those of the request, which no message repeats.
+    `secrets`: those of the request, which no message repeats. `public`: words of the request that a token may repeat.
 
-    Raises Unreachable if the answer has no token, or if neither has an expiry. Raises ConfigError if the server issues
-    a different token, or a different kind of token, than configured.
+    Raises Unreachable if the answer has no token, if neither has an expiry, or if the token shows a secret. Raises
+    ConfigError if the server issues a different token, or a different kind of token, than configured.
     """
     value = _text_of(members, use, where)
     kind = members.get("token_type")
@@ -46,6 +47,14 @@ def token_from(
             cure=_cure(members, value, use),
             error_code="IDS-321",
         )
+    for name, texts in jwt_claims.shown_members(value, claims).items():
+        if any(carries(text, secrets, public) for text in texts):
+            # Logs, `doctor` and STS show these members, and STS writes them into its audit trail.
+            raise Unreachable(
+                f"{where}: the {name} of the {use} repeats a secret of the request, so the token is not used",
+                cure=f"let the server issue tokens with another {name}, and replace the secret",
+                error_code="IDS-320",
+            )
     # expires_in and expires_at describe the access token; an id token has its own exp.
     given = (_plus(now, members.get("expires_in")), _plus(0.0, members.get("expires_at"))) if use != "id_token" else ()
     ends = [end for end in (*given, claims.expires_at) if end is not None]

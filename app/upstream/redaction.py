@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, quote_plus, unquote_plus
 
@@ -40,6 +41,12 @@ def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[s
         if name.lower() in _CREDENTIAL_HEADERS:
             found += _of_header(value)
     return tuple(value for value in found if value)
+
+
+def public_of(fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the words in a request's form fields that are not secret."""
+    public = (value for name, value in fields.items() if name in _PUBLIC_FIELDS)
+    return tuple(word for value in public for word in re.split(r"[\s|]+", value))
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
@@ -79,6 +86,27 @@ def repeats(text: str, secrets: Iterable[str]) -> bool:
     return any(_marked(text, secrets))
 
 
+def carries(text: str, secrets: Iterable[str], public: Iterable[str]) -> bool:
+    """
+    Return whether `text` repeats a secret, or 16 characters of it, beyond the words of `public`, such as the client id.
+
+    A secret of fewer than 8 characters does not count, because it may be a part of an ordinary word.
+    """
+    words = [word for word in public if word]
+    if any(text in word for word in words):
+        return False
+    return any(_carries_one(text, secret, words) for secret in secrets if len(secret) >= SHARED)
+
+
+def _carries_one(text: str, secret: str, words: Iterable[str]) -> bool:
+    hidden = _marked(text, (secret,))
+    for word in words:
+        for begin, end in (match.span() for match in re.finditer(re.escape(word), text)):
+            if not any(hidden[max(0, begin - 1) : begin] + hidden[end : end + 1]):
+                hidden[begin:end] = bytes(end - begin)
+    return max(map(len, hidden.split(b"\0"))) >= min(len(secret), 2 * SHARED)
+
+
 def shown_id(text: str, secrets: Iterable[str]) -> str:
     """Return `text` if it has the form of a code or an id and repeats no secret, else `(unreadable)`."""
     shown = printable_id(text)
@@ -102,13 +130,15 @@ def _of_header(value: str) -> Iterator[str]:
         yield rest.rpartition("Signature=")[2]
 
 
+_IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+"""The escapes of `html.escape`. The module `html` takes 0.3 MB, and each refresh looks for the forms of its secrets."""
+
+
 def _spellings(secret: str) -> set[str]:
     """Return the forms of a secret in a server's text: plain, or escaped for a URL, form, HTML, JSON, base64 or hex."""
-    import html  # loads 2,200 names of characters, which only an error needs
-
     raw = secret.encode("utf-8", "surrogateescape")  # a variable may hold bytes that are not UTF-8
     encoded = base64.b64encode(raw).decode().rstrip("=")
-    found = {secret, quote(raw, safe=""), quote_plus(raw), html.escape(secret), json.dumps(secret)[1:-1]}
+    found = {secret, quote(raw, safe=""), quote_plus(raw), secret.translate(_IN_HTML), json.dumps(secret)[1:-1]}
     found |= {encoded, encoded.translate({43: "-", 47: "_"}), raw.hex(), " ".join(secret.split())}
     return {spelling for spelling in found if len(spelling) >= SHORTEST}
 
@@ -118,8 +148,9 @@ def _mark(text: str, spelling: str, hidden: bytearray, places: Sequence[int]) ->
     length = min(SHARED, len(spelling))
     if length < SHORTEST:
         return
+    parts = {spelling[start : start + length] for start in range(len(spelling) - length + 1)}
     for start in range(len(text) - length + 1):
-        if text[start : start + length] in spelling:
+        if text[start : start + length] in parts:
             begin, end = places[start], places[start + length - 1] + 1
             hidden[begin:end] = b"\1" * (end - begin)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,27 @@ def test_answer_that_quotes_the_secrets(cloud: EmulatedCloud, tmp_path: Path, ki
     secrets = {CLIENT_SECRET, OIDC_CLIENT_SECRET, *token.split(".")[1:], (tmp_path / "tls.key").read_text()}
     found = {part for secret in secrets for part in parts_of(secret) if part in output}
     assert found <= parts_of("-----BEGIN PRIVATE KEY-----"), found
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "sub"])
+def test_token_that_shows_the_secret(cloud: EmulatedCloud, tmp_path: Path, claim: str) -> None:
+    """A token that shows the client secret appears neither in the log nor in `doctor`, and never reaches STS."""
+    payload = {"iss": cloud.url, "aud": "api.demo.example", "sub": "app_demo", claim: CLIENT_SECRET}
+    encoded = base64.urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=").decode()
+    body = json.dumps({"access_token": f"e30.{encoded}.c2ln", "expires_in": 600})
+    add_fault(cloud, kind="token", times=None, status=200, body=body)
+    emulator_admin(cloud.url, "DELETE", "journal")
+
+    start = failed_start(config(cloud), home=tmp_path, env=ENV)
+    path = tmp_path / "examined.json"
+    path.write_text(json.dumps(config(cloud)))
+    examined = run("doctor", "--config", str(path), env=environment(tmp_path, **ENV))
+
+    assert f"the {claim} of the access_token repeats a secret" in start.failed["error"]
+    assert f"the {claim} of the access_token repeats a secret" in examined.out
+    output = "\n".join((*start.process.stderr.lines(), examined.out, examined.err))
+    assert CLIENT_SECRET not in output
+    assert b"AssumeRoleWithOIDC" not in emulator_admin(cloud.url, "GET", "journal").body
 
 
 def test_fields_of_a_failure(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ..conftest import identity as keys
 from ..upstream.fake_http import FakeHttp, Sent, answer
 from .configured_methods import ACCESS_KEY, CLIENT, EIAM, JWT, PLUGIN, PLUGIN_TOKEN, source_of
 from .contexts import NOW
+from .test_jwt_claims import token
 
 
 async def test_plugin_signs_a_call_of_the_openapi() -> None:
@@ -71,6 +72,19 @@ async def test_unusable_answer_of_the_openapi(body: dict[str, Any], message: str
         await source_of(PLUGIN, FakeHttp(answer(body)), **ACCESS_KEY).token()
 
     assert (caught.value.endpoint, caught.value.status, caught.value.error_code) == (endpoint, status, "IDS-320")
+
+
+async def test_token_of_the_openapi_repeats_no_key() -> None:
+    """A token whose subject is the AccessKey's secret is not used; the client's id is no secret."""
+    keys_in_use = {**ACCESS_KEY, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": f"{CLIENT}-key-of-the-plugin"}
+    for sub, fits in ((CLIENT, True), ("key-of-the-plugin", False)):
+        answered = answer({"TokenResponse": PLUGIN_TOKEN | {"AccessToken": token({"sub": sub})}})
+        source = source_of(PLUGIN, FakeHttp(answered), **keys_in_use)
+        if fits:
+            assert (await source.token()).expires_at == NOW + 600
+        else:
+            with pytest.raises(Unreachable, match="the sub of the access_token repeats a secret of the request"):
+                await source.token()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,18 @@ async def test_type_of_the_token_is_no_secret() -> None:
         await sent(FakeHttp(said), "the-assertion")
 
 
+async def test_claims_repeat_no_proof() -> None:
+    """A token whose subject is the client's proof is refused; one whose subject is the client is used."""
+    http = FakeHttp(
+        *(replace(answer({"access_token": token({"sub": sub}), "expires_in": 60}), sent=("client-proof",)) for sub in
+          ("client", "client-proof"))
+    )  # fmt: skip
+
+    assert await sent(http, "client-proof") == ["client-proof"]
+    with pytest.raises(Unreachable, match="the sub of the access_token repeats a secret of the request"):
+        await sent(http, "client-proof")
+
+
 async def test_other_proof_is_sent() -> None:
     """A token that its writer has just replaced, and a new assertion, are sent at once."""
     assert await sent(FakeHttp(REFUSED, TOKEN), "old", "new") == ["old", "new"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -187,3 +189,57 @@ def test_number_of_seconds_as_text(text: str, seconds: float) -> None:
     members = {"access_token": token({"exp": NOW + 900}), "expires_in": text}
 
     assert token_from(members, now=NOW, where=WHERE).expires_at == NOW + seconds
+
+
+SECRET = "the-secret-of-the-client"
+
+
+def signed(claims: dict[str, Any], **header: str) -> str:
+    """Return a token with these claims, and with this header."""
+    encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    return f"{encoded}.{token(claims).partition('.')[2]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (signed({"iss": f"https://idp.example.com/{SECRET}"}), "iss"),
+        (signed({"aud": ["api.example.com", SECRET.upper()]}), "aud"),
+        (signed({"sub": SECRET}), "sub"),
+        (signed({"sub": f"client:{SECRET.encode().hex()}"}), "sub"),
+        (signed({"sub": SECRET[4:-3]}), "sub"),
+        (signed({}, kid=SECRET), "kid"),
+        (signed({}, alg=SECRET), "alg"),
+    ],
+)
+def test_token_that_shows_a_secret_is_not_used(text: str, name: str) -> None:
+    """A claim that logs, `doctor` and STS show is no part of the secret; the refusal names the claim alone."""
+    with pytest.raises(Unreachable, match=f"the {name} of the access_token repeats a secret of the request") as caught:
+        token_from({"access_token": text, "expires_in": 60}, now=NOW, where=WHERE, secrets=(SECRET,))
+
+    assert SECRET[4:12] not in f"{caught.value}{caught.value.cure}".lower()
+
+
+def test_secret_that_begins_with_the_client_id_is_not_shown() -> None:
+    """A public word that is a part of the secret excuses this part alone."""
+    members = {"access_token": signed({"sub": "orders:1:orders-key"}), "expires_in": 60}
+
+    with pytest.raises(Unreachable, match="the sub of the access_token repeats"):
+        token_from(members, now=NOW, where=WHERE, secrets=("orders-key",), public=("orders",))
+
+
+@pytest.mark.parametrize(
+    ("sub", "secret", "public"),
+    [
+        ("client-of-orders", "client-of-orders-secret", ("client-of-orders",)),
+        ("client:client-of-orders", "client-of-orders-secret", ("client-of-orders",)),
+        ("my-client", "client", ()),
+        ("service-account-orders", "account-secret", ()),
+        ("another", SECRET, ("", "another")),
+    ],
+)
+def test_public_words_and_short_secrets_may_be_repeated(sub: str, secret: str, public: tuple[str, ...]) -> None:
+    """The client id may be a part of its secret, a short secret of a word, and both may share an ordinary word."""
+    members = {"access_token": signed({"sub": sub}), "expires_in": 60}
+
+    assert token_from(members, now=NOW, where=WHERE, secrets=(secret,), public=public).expires_at == NOW + 60

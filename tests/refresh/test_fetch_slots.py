@@ -70,13 +70,19 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-@simulated
-async def test_servers_that_hang_delay_no_other_server() -> None:
-    """Ten servers with a hundred hanging requests each delay a request to another server not at all."""
+async def beside_ten_servers_that_hang() -> Load:
+    """Return a load with a hundred hanging requests to each of ten servers, which use all further slots."""
     load = Load()
     for number in range(10):
         load.start(f"hang{number}", HOUR, count=100)
     await asyncio.sleep(TURN_SECONDS + 1)
+    return load
+
+
+@simulated
+async def test_servers_that_hang_delay_no_other_server() -> None:
+    """Ten servers with a hundred hanging requests each delay a request to another server not at all."""
+    load = await beside_ten_servers_that_hang()
 
     assert await load.request("healthy", 0.1) == 0
     assert max(load.most.values()) <= MOST_AT_ONCE
@@ -87,10 +93,7 @@ async def test_servers_that_hang_delay_no_other_server() -> None:
 @simulated
 async def test_healthy_server_while_others_have_all_further_slots() -> None:
     """With no further slot left, requests to a healthy server use its own slots one after another."""
-    load = Load()
-    for number in range(10):
-        load.start(f"hang{number}", HOUR, count=100)
-    await asyncio.sleep(TURN_SECONDS + 1)
+    load = await beside_ten_servers_that_hang()
     waits = await asyncio.gather(*(load.request("healthy", 0.5) for _ in range(20)))
 
     assert load.most["healthy"] == AT_ONCE

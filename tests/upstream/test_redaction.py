@@ -56,8 +56,12 @@ def test_secret_is_hidden_in_every_spelling(spelling: str) -> None:
         (">" * 9, "Pj4-Pj4-Pj4-"),
         ('"abcdefg"', r"\"abcdefg\""),
         ("geheim-\u00fc", r"geheim-\u00fc"),
+        ("""a'b"c'd"e'f""", html.escape("""a'b"c'd"e'f""")),
     ],
-    ids=["JSON in JSON", "backslashes", "URL", "form", "base64 with _", "base64 with -", "JSON", "JSON in ASCII"],
+    ids=[
+        *("JSON in JSON", "backslashes", "URL", "form", "base64 with _", "base64 with -", "JSON", "JSON in ASCII"),
+        "HTML",
+    ],
 )
 def test_secret_with_dense_escapes_is_hidden(secret: str, text: str) -> None:
     """A secret is hidden as a whole even if its escapes leave no eight characters in a row."""

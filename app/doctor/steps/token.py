@@ -94,7 +94,7 @@ def _differs(code: str, claim: str, value: str, wanted: str, what: str) -> Findi
 
 def _facts(token: Token, claims: Claims) -> dict[str, Any]:
     header = jwt_claims.header(token.value)
-    shown = {key: quoted(str(header[key])) for key in ("alg", "kid", "typ") if key in header}
+    shown = {key: quoted(str(header[key])) for key in jwt_claims.SHOWN_HEADERS if key in header}
     times = {"iat": claims.issued_at, "exp": claims.expires_at}
     return {
         "header": shown,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -78,7 +78,7 @@ class GenerateOauthToken(Record, frozen=True):
             **values,
         }
 
-    def _token(self, answer: Mapping[str, Any], secrets: Iterable[str]) -> Token:
+    def _token(self, answer: Mapping[str, Any], secrets: Sequence[str]) -> Token:
         found = answer.get("TokenResponse")
         if not isinstance(found, dict):
             raise Unreachable(
@@ -93,8 +93,9 @@ class GenerateOauthToken(Record, frozen=True):
             "expires_in": "ExpiresIn",
             "expires_at": "ExpiresAt",
         }
+        public = (self.endpoint, self.client_id, self.instance_id, *self._query().values())
         members = {ours: found.get(theirs) for ours, theirs in names.items()}
-        return token_from(members, now=self.now(), where=self.endpoint, secrets=secrets)
+        return token_from(members, now=self.now(), where=self.endpoint, secrets=secrets, public=public)
 
 
 class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw_only=True):

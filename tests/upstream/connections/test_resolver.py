@@ -61,10 +61,6 @@ class FakeDns:
         """Answer all look-ups."""
         self._released.set()
 
-    def hold(self) -> None:
-        """Answer no further look-up of the silent names."""
-        self._released.clear()
-
 
 @pytest.fixture
 async def dns() -> AsyncIterator[FakeDns]:

@@ -6,9 +6,7 @@ import asyncio
 import base64
 import json
 import os
-import resource
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from app.system.file_watch import POLL
+from app.system.inotify import Inotify
 from app.upstream.keys import key_derivation
 from app.upstream.keys.key_forms import load_any_key
 
-from .clock import Clock
-from .conftest import configuration, exchange, identity
+from ..conftest import configuration, exchange, identity
+from ..simulated_loop import simulated
+from ..system.test_file_watch import no_instance_left
 from .reload_site import Site
-from .simulated_loop import simulated
-
-
-@pytest.fixture
-async def site(tmp_path: Path, clock: Clock) -> AsyncIterator[Site]:
-    """
-    A site whose reloader is stopped after the test.
-
-    A simulated test has a loop of its own, whose end cancels the watch; the stop then closes the watch's descriptor.
-    """
-    found = Site(tmp_path, clock)
-    yield found
-    await found.stop()
 
 
 def with_files(site: Site, **changes: Any) -> dict[str, Any]:
@@ -276,23 +263,11 @@ async def test_number_of_watched_files_is_logged(site: Site) -> None:
     assert site.lines() == [{"event": "watching", "files": 3}]
 
 
-@contextmanager
-def no_more_descriptors() -> Iterator[None]:
-    """Let no new descriptor be opened within the block."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @simulated
 async def test_files_are_checked_at_a_reload_where_they_cannot_be_watched(site: Site) -> None:
     """Without inotify the log says so, and a reload still finds the changed files before the next look at them."""
-    site.build(with_files(site))
-    with no_more_descriptors():
-        await site.start()
+    site.build(with_files(site), open_inotify=no_instance_left)
+    await site.start()
     (site.directory / "secret").write_text("second version")
     await site.reload()
 
@@ -306,14 +281,26 @@ async def test_files_are_checked_at_a_reload_where_they_cannot_be_watched(site: 
 @simulated
 async def test_files_are_polled_where_they_cannot_be_watched(site: Site) -> None:
     """Without inotify a changed file is found within POLL seconds, without a reload."""
-    site.build(with_files(site))
-    with no_more_descriptors():
-        await site.start()
+    site.build(with_files(site), open_inotify=no_instance_left)
+    await site.start()
     (site.directory / "secret").write_text("second version")
     await asyncio.sleep(POLL)
 
     assert sorted(site.profiles.orders) == ["renew a", "renew b"]
     assert (site.reads, site.changed_files()) == (0, [["secret"]])
+
+
+class RecordedInotify(Inotify):
+    """An inotify instance that says whether its descriptor was closed."""
+
+    def __init__(self, opened: list[RecordedInotify]) -> None:
+        super().__init__()
+        self.closed = False
+        opened.append(self)
+
+    def close(self) -> None:
+        super().close()
+        self.closed = True
 
 
 @simulated
@@ -336,10 +323,10 @@ async def test_stop_cancels_what_is_under_way(site: Site) -> None:
 @simulated
 async def test_stop_closes_the_watch(site: Site) -> None:
     """After a stop the descriptor of the watch is closed."""
-    before = len(os.listdir("/proc/self/fd"))
-    site.build(with_files(site))
+    opened: list[RecordedInotify] = []
+    site.build(with_files(site), open_inotify=lambda: RecordedInotify(opened))
     await site.start()
-    during = len(os.listdir("/proc/self/fd"))
+    before = [inotify.closed for inotify in opened]
     await site.stop()
 
-    assert (during, len(os.listdir("/proc/self/fd"))) == (before + 1, before)
+    assert (before, [inotify.closed for inotify in opened]) == ([False], [True])

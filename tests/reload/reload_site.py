@@ -17,11 +17,12 @@ from app.refresh.profiles import Profiles
 from app.reload import Reloader
 from app.system.disk import Disk
 from app.system.file_watch import PAUSE, QUIET
+from app.system.inotify import Inotify
 from app.system.runtime_dir import KeptKey
 from app.system.survey import Survey
 
-from .clock import Clock
-from .conftest import configuration, exchange, identity
+from ..clock import Clock
+from ..conftest import configuration, exchange, identity
 
 CHECKED = QUIET + 2 * PAUSE
 """Seconds until a check that is wanted now has ended. It is less than POLL: a check that is not wanted comes later."""
@@ -78,7 +79,9 @@ class Site:
         """The environment of the sidecar."""
         return {"HOME": str(self.directory), "IDAAS_SECRET": "s3cr3t-0123456789", "K": f"{'A' * 43}="}
 
-    def build(self, config: dict[str, Any], *, reads: bool = True) -> Reloader:
+    def build(
+        self, config: dict[str, Any], *, reads: bool = True, open_inotify: Callable[[], Inotify] = Inotify
+    ) -> Reloader:
         """Return the reloader of a configuration; without `reads` it cannot read another one."""
         self.write(config)
         log = Log(self.stream, level="info", json_lines=True, now=self.clock.time)
@@ -93,6 +96,7 @@ class Site:
             adopt=self._adopt,
             disk=Disk(),
             survey=Survey(),
+            open_inotify=open_inotify,
         )
         self.reads = 0
         return self.reloader

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,21 +10,9 @@ import pytest
 from app.reload import ReloadStatus
 from app.system.runtime_dir import KeptKey
 
-from .clock import Clock
-from .conftest import configuration, exchange
+from ..clock import Clock
+from ..conftest import configuration, exchange
 from .reload_site import Site, changed
-
-
-@pytest.fixture
-async def site(tmp_path: Path, clock: Clock) -> AsyncIterator[Site]:
-    """
-    A site whose reloader is stopped after the test.
-
-    A simulated test has a loop of its own, whose end cancels the watch; the stop then closes the watch's descriptor.
-    """
-    found = Site(tmp_path, clock)
-    yield found
-    await found.stop()
 
 
 async def test_changed_configuration_is_used(site: Site, clock: Clock) -> None:
