@@ -119,6 +119,7 @@ def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud
     settings = config(cloud)
     settings["server"]["bind"] = f"127.0.0.1:{unused_port()}"
     with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
         variables["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{sidecar.urls['credentials']}/credentials"
         served = doctor(config(cloud), tmp_path, "--json", **variables)
     ended = doctor(config(cloud), tmp_path, "--json", **variables)

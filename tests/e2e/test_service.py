@@ -343,6 +343,7 @@ def test_path_token(cloud: EmulatedCloud, tmp_path: Path) -> None:
     secret.write_text("path-token-0123456789\n")
     access = {"pathToken": {"file": str(secret)}}
     with serve(config(cloud, access=access, logging={"level": "debug"}), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
         base = sidecar.urls["credentials"]
         statuses = [
             fetch(base, target).status
