@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,14 @@ def pytest_configure() -> None:
 
 
 os.umask(0o077)  # tests write secret files, and the sidecar refuses those that other users can read
+
+
+@pytest.fixture
+def lax_umask() -> Iterator[None]:
+    """The umask 000, which takes no permission away."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app import cli
 
+from ..http_server import Handler, HttpServer, serving
 from ..status_sample import STATUS
 from ..wrong_types import ESCAPES, prints, variants
 
 ENVIRON = {"S": "s"}
 
 
-class Listener(ThreadingHTTPServer):
+class Listener(HttpServer):
     """Answers each GET with `body`."""
 
-    daemon_threads = True
     body = b""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Answering(Handler):
     """Sends the body of the server."""
 
     server: Listener
@@ -37,19 +34,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.server.body)
 
-    def log_message(self, *_: Any) -> None:
-        """Write nothing."""
-
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     """The other program."""
-    with Listener(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(Listener(Answering)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -6,17 +6,16 @@ It admits every object. tests/cluster has what a real API server says of them, t
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+from ..http_server import Handler, HttpServer, serving
 from .protobuf import MAGIC, decoded
 
 Object = dict[str, Any]
@@ -99,23 +98,17 @@ def api_server(folder: Path, version: str = "v1.37.0") -> Iterator[Cluster]:
     """Run an API server of a version on a free port of loopback, with a kubeconfig in the folder."""
     cluster = Cluster(version, folder / "kubeconfig")
     handler = type("Handler", (_Handler,), {"cluster": cluster})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        url = f"http://127.0.0.1:{server.server_address[1]}"
+    with serving(HttpServer(handler)) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
         context = {"clusters": [{"name": "test", "cluster": {"server": url}}], "current-context": "test"}
         context["contexts"] = [{"name": "test", "context": {"cluster": "test", "user": ""}}]
         cluster.kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **context}))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield cluster
-        server.shutdown()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     cluster: Cluster
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        """Write no log."""
 
     def do_GET(self) -> None:
         """Answer discovery, an object, or a list."""

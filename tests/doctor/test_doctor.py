@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socketserver
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from app.doctor.ram import RamAccess
 from app.emulator.world.world import CLIENT_SECRET, PROVIDER_ARN
 
 from ..conftest import configuration
+from ..http_server import serving
 from ..wrong_types import prints
 from .network_cases import failover, unconnected
 from .scenario import URL, Scenario, states
@@ -317,29 +317,24 @@ def test_admin_socket_that_is_no_sidecar(tmp_path: Path) -> None:
     assert caught.value.error_code == "IDS-502"
 
     path = str(tmp_path / "other.sock")
-    with socketserver.UnixStreamServer(path, Foreign) as server:
-        answering = threading.Thread(target=server.handle_request)
-        answering.start()
-        with pytest.raises(Unreachable) as caught:
-            running.admin_status(path)
-        answering.join()
+    with serving(socketserver.UnixStreamServer(path, Foreign)), pytest.raises(Unreachable) as caught:
+        running.admin_status(path)
     assert caught.value.error_code == "IDS-502"
 
 
 def test_another_program_is_no_sidecar() -> None:
     """A program that answers otherwise than a sidecar has a code of its own."""
-    with socketserver.TCPServer(("127.0.0.1", 0), Foreign) as server:
-        answering = threading.Thread(target=server.handle_request)
-        answering.start()
-        with pytest.raises(Unreachable, match="another program listens there") as caught:
-            running.status(*server.server_address)  # type: ignore[misc]  # an IPv4 address
-        answering.join()
+    with (
+        serving(socketserver.TCPServer(("127.0.0.1", 0), Foreign)) as server,
+        pytest.raises(Unreachable, match="another program listens there") as caught,
+    ):
+        running.status(*server.server_address)  # type: ignore[misc]  # an IPv4 address
 
     assert caught.value.error_code == "IDS-502"
 
 
 class Foreign(socketserver.StreamRequestHandler):
-    """Answers one request with a page."""
+    """Answers each request with a page."""
 
     def handle(self) -> None:
         """Answer."""

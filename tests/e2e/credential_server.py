@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from .fault_proxy import read_request
+from .processes import DEADLINE
 
 ROLES = "/latest/meta-data/ram/security-credentials"
 TOKEN_HEADER, TTL_HEADER = "x-aliyun-ecs-metadata-token", "x-aliyun-ecs-metadata-token-ttl-seconds"
@@ -121,11 +122,13 @@ def listening(server: CredentialServer, at: tuple[str, int] = ("127.0.0.1", 0)) 
     """Run the server at the address and yield its base URL. Port 0: a free port."""
     with socket.create_server(at) as listener:
         host, server.port = listener.getsockname()
-        threading.Thread(target=_accept, args=(listener, server), daemon=True).start()
+        thread = threading.Thread(target=_accept, args=(listener, server), daemon=True)
+        thread.start()
         try:
             yield f"http://{host}:{server.port}"
         finally:
             listener.shutdown(socket.SHUT_RDWR)
+            thread.join(DEADLINE)
 
 
 def _accept(listener: socket.socket, server: CredentialServer) -> None:
@@ -135,7 +138,10 @@ def _accept(listener: socket.socket, server: CredentialServer) -> None:
         except OSError:
             return
         with connection, contextlib.suppress(OSError):
-            request = ReceivedRequest.parse(read_request(connection))
+            raw = read_request(connection)
+            if not raw:
+                continue  # the client has only looked whether the server listens
+            request = ReceivedRequest.parse(raw)
             server.requests.append(request)
             connection.sendall(server.respond(request).raw(request.method == "HEAD"))
 

@@ -43,14 +43,20 @@ class FaultProxy:
     def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             if self.certificate is not None:
-                connection = self.certificate.wrap_socket(connection, server_side=True)
-            request = read_request(connection)
-            if self.reply is None:
-                self._forward(connection, request)
-                return
-            self.replies_sent += 1
-            for piece in self.reply:
-                connection.sendall(piece)
+                with self.certificate.wrap_socket(connection, server_side=True) as encrypted:
+                    self._answer(encrypted)
+            else:
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        request = read_request(connection)
+        reply = self.reply
+        if reply is None:
+            self._forward(connection, request)
+            return
+        self.replies_sent += 1
+        for piece in reply:
+            connection.sendall(piece)
 
     def _forward(self, connection: socket.socket, request: bytes) -> None:
         with socket.create_connection(self._upstream) as upstream:

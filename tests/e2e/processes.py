@@ -48,8 +48,10 @@ class OutputLines:
         self._thread.start()
 
     def _read(self) -> None:
+        poll = select.poll()  # `select` permits no descriptor above 1,023, and a test may open a thousand connections
+        poll.register(self._stream, select.POLLIN)
         while not self._ended:
-            select.select([self._stream], [], [])
+            poll.poll()
             with self._changed:
                 self._drain()
                 self._changed.notify_all()
@@ -80,8 +82,13 @@ class OutputLines:
             return found
 
     def close(self) -> None:
-        """Wait for the end of the stream and close it."""
+        """
+        Wait for the end of the stream and close it. Fails if a child of the process holds the stream open.
+
+        Where the thread still runs, the stream stays open, so that the thread does not read a later file of its number.
+        """
         self._thread.join(DEADLINE)
+        assert not self._thread.is_alive(), "\n".join(("a child of the process still holds the output:", *self._lines))
         self._stream.close()
 
 

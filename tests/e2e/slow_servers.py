@@ -33,23 +33,30 @@ def dripping() -> Iterator[list[int]]:
 
     def drip(server: socket.socket) -> None:
         server.settimeout(1)
-        with contextlib.suppress(OSError):  # the end of the test
-            while True:
-                try:
-                    clients.append(server.accept()[0])
-                    clients[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-                except TimeoutError:
-                    for client in clients:
-                        client.send(b" ")
+        while True:
+            try:
+                clients.append(server.accept()[0])
+                send(clients[-1], b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            except TimeoutError:
+                for client in clients:
+                    send(client, b" ")
+            except OSError:
+                return  # the end of the test
+
+    def send(client: socket.socket, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # a client that has left ends the drip for no other
+            client.sendall(data)
 
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as server:
         thread = threading.Thread(target=drip, args=(server,), daemon=True)
         thread.start()
-        yield [server.getsockname()[1]]
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join()
-    for client in clients:
-        client.close()
+        try:
+            yield [server.getsockname()[1]]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for client in clients:
+                client.close()
 
 
 NEIGHBOURS = {

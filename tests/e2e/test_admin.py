@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,7 +19,17 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, SECRET, add_fault, calls_of, config, emulator_admin, replace_config, served_key
-from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import (
+    DEADLINE,
+    CommandResult,
+    EmulatedCloud,
+    RunningSidecar,
+    emulator,
+    environment,
+    run,
+    serve,
+    wait_until,
+)
 from .users import needs_root
 from .wire import admin_request, fetch, request_head
 
@@ -392,6 +403,12 @@ def test_socket_of_another_user(tmp_path: Path, cloud: EmulatedCloud) -> None:
     assert "the listener belongs to another user (uid 1001)" in done.error_line
 
 
+def accept_one(listener: socket.socket) -> None:
+    """Close the first connection."""
+    with contextlib.suppress(OSError):
+        listener.accept()[0].close()
+
+
 @needs_root
 @pytest.mark.parametrize(("mode", "trusted"), [(0o700, True), (0o777, False)])
 def test_root_and_a_socket_of_another_user(mode: int, trusted: bool, tmp_path: Path, cloud: EmulatedCloud) -> None:
@@ -410,8 +427,11 @@ def test_root_and_a_socket_of_another_user(mode: int, trusted: bool, tmp_path: P
     finally:
         os.seteuid(0)
     with listener:
-        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        thread = threading.Thread(target=accept_one, args=(listener,), daemon=True)
+        thread.start()
         done = run("refresh", "--config", str(path), env=environment(tmp_path))
+        listener.shutdown(socket.SHUT_RDWR)  # ends `accept`, which no client may have ended
+        thread.join(DEADLINE)
 
     assert ("belongs to another user (uid 1001)" in done.error_line) is not trusted
     assert done.code == (4 if trusted else 2)

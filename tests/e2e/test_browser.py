@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from ..http_server import Handler, HttpServer, serving
 from .chromium import CHROMIUM, MISSING, dumped
 from .processes import Demo, demo
 from .wire import fetch
@@ -47,7 +45,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def page(url: str) -> Iterator[str]:
     """Serve a page whose script tries to read `url`; yields the page's own address."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Page(Handler):
         def do_GET(self) -> None:
             body = PAGE.replace("URL", url).encode()
             self.send_response(200)
@@ -56,13 +54,8 @@ def page(url: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            """Write nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(HttpServer(Page)) as server:
         yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 @pytest.mark.parametrize("target", ["/credentials", "/latest/meta-data/ram/security-credentials/default"])

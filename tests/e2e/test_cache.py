@@ -303,7 +303,7 @@ def test_purge(cloud: EmulatedCloud, home: Path) -> None:
     configuration["server"]["adminSocket"] = str(home / "admin.sock")
     add_fault(cloud, kind="*", times=None, drop=True)
     with serve(configuration, home=home, env=CACHE_ENV) as sidecar:
-        served_key(sidecar)
+        sidecar.process.event("credentials_restored")
         done = run("purge", "--config", str(sidecar.config_path), env=environment(home, **CACHE_ENV))
         left = list(entry(home).parent.glob("*.sealed*"))
         status = fetch(sidecar.urls["credentials"], "/credentials").status

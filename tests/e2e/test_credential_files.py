@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +32,7 @@ def refresh(sidecar: RunningSidecar) -> None:
     assert run("refresh", "--config", str(sidecar.config_path), env=environment(home, **ENV)).code == 0
 
 
-@pytest.fixture
-def open_umask() -> Iterator[None]:
-    """A umask that takes no permission away."""
-    before = os.umask(0)
-    yield
-    os.umask(before)
-
-
-@pytest.mark.usefixtures("open_umask")
+@pytest.mark.usefixtures("lax_umask")
 def test_files_follow_the_session(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Each file has its format, its mode under any umask and the served session; a refresh replaces it as a whole."""
     ini, uri = tmp_path / "app.ini", tmp_path / "app.json"

@@ -6,9 +6,7 @@ import json
 import re
 import shlex
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from cryptography import x509
 from app.doctor import running
 from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENT_SECRET
 
+from ..http_server import Handler, HttpServer, serving
 from ..ports import unused_port
 from ..setup import ram
 from .cloud import ENV, add_fault, config, emulator_admin
@@ -120,6 +119,7 @@ def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud
     settings = config(cloud)
     settings["server"]["bind"] = f"127.0.0.1:{unused_port()}"
     with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
         variables["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{sidecar.urls['credentials']}/credentials"
         served = doctor(config(cloud), tmp_path, "--json", **variables)
     ended = doctor(config(cloud), tmp_path, "--json", **variables)
@@ -131,12 +131,10 @@ def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud
 def test_another_program_at_the_credentials_port(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """`doctor` finds the program that keeps `serve` from starting, with the code of `serve`; the sidecar is none."""
     settings = config(cloud)
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(HttpServer(Handler)) as server:
         settings["server"] = {"bind": f"127.0.0.1:{server.server_port}", "ops": None}
         found = doctor(settings, tmp_path, "--json")
         started = run("serve", "--config", str(tmp_path / "config.json"), env=environment(tmp_path, **ENV))
-        server.shutdown()
     assert (found.code, codes(found)) == (1, ["IDS-502"])
     assert "server.bind: another program listens on" in found.out
     assert (started.code, "IDS-502" in started.err) == (2, True)

@@ -44,6 +44,7 @@ def children(pid: int) -> dict[int, str]:
 def test_sidecar_is_process_1(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """In its namespace the sidecar is process 1, and it serves credentials."""
     with serve(config(cloud), home=tmp_path, env=ENV, program=AS_INIT) as sidecar:
+        sidecar.process.event("credentials_issued")
         status = Path(f"/proc/{init_of(sidecar.process)}/status").read_text()
 
         assert next(line.split()[-1] for line in status.splitlines() if line.startswith("NSpid:")) == "1"

@@ -230,7 +230,6 @@ def with_secret_file(cloud: EmulatedCloud, secret: Path, **changes: Any) -> dict
 def test_kubernetes_volumes(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Each revision of configuration and secret is loaded when Kubernetes swaps the link of their volume."""
     etc, secrets = tmp_path / "etc", tmp_path / "secrets"
-    os.umask(0o077)
     write_volume(secrets, 1, **{"client-secret": CLIENT_SECRET})
     write_volume(etc, 1, **{"config.json": json.dumps(with_secret_file(cloud, secrets / "client-secret"))})
     arguments = ("serve", "--config", str(etc / "config.json"))

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from ..http_server import Handler, HttpServer, serving
 from .cloud import ENV, config
 from .processes import emulator, serve, wait_until
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otel")
-
-
-class Quiet(BaseHTTPRequestHandler):
-    """Logs nothing."""
-
-    def log_message(self, *_: object) -> None:
-        """Write nothing."""
-
-
-@contextmanager
-def listening(handler: type[Quiet]) -> Iterator[int]:
-    """Run an HTTP server and yield its port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager
@@ -42,7 +21,7 @@ def collector() -> Iterator[tuple[int, list[bytes]]]:
     """Yield the port of an OTLP collector, and the bodies that it has received."""
     received: list[bytes] = []
 
-    class Handler(Quiet):
+    class Collector(Handler):
         def do_POST(self) -> None:
             """Keep the body."""
             assert (self.path, self.headers["Content-Type"]) == ("/v1/traces", "application/x-protobuf")
@@ -51,8 +30,8 @@ def collector() -> Iterator[tuple[int, list[bytes]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-    with listening(Handler) as port:
-        yield port, received
+    with serving(HttpServer(Collector)) as server:
+        yield server.server_port, received
 
 
 def test_spans_arrive(tmp_path: Path) -> None:
@@ -76,7 +55,7 @@ def answering_without_end(status: int) -> Iterator[tuple[int, list[int]]]:
     """Yield the port of a collector whose answers have no end, and how many bytes of each the client took."""
     taken: list[int] = []
 
-    class Handler(Quiet):
+    class Collector(Handler):
         def do_POST(self) -> None:
             """Answer until the client ends the connection."""
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -91,8 +70,8 @@ def answering_without_end(status: int) -> Iterator[tuple[int, list[int]]]:
                 pass
             taken.append(sent)
 
-    with listening(Handler) as port:
-        yield port, taken
+    with serving(HttpServer(Collector)) as server:
+        yield server.server_port, taken
 
 
 ENDLESS = 256 << 20

@@ -8,11 +8,9 @@ import os
 import signal
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from app.webhook.json_patch import patched
 from app.webhook.serving.server import CONNECTIONS, SCRAPES
 
 from ..golden_pods import POLICIES, golden, pod
+from ..http_server import Handler, HttpServer, serving
 from ..webhook.defaults import defaulted
 from .processes import Process, environment, run, wait_until
 
@@ -31,7 +30,7 @@ Object = dict[str, Any]
 NAME = "localhost"
 
 
-class ApiServer(BaseHTTPRequestHandler):
+class ApiServer(Handler):
     """The API server of a cluster: CredentialPolicies for the token `token-of-the-pod`, over TLS."""
 
     protocol_version = "HTTP/1.1"
@@ -50,23 +49,14 @@ class ApiServer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    def log_message(self, *_: Any) -> None:
-        """Write nothing."""
-
 
 @contextmanager
 def api_server(authority: trustme.CA) -> Iterator[int]:
     """Run the API server and yield its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with ThreadingHTTPServer(("127.0.0.1", 0), ApiServer) as server:
-        server.daemon_threads = True
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(HttpServer(ApiServer, context)) as server:
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 def write_certificate(directory: Path, authority: trustme.CA) -> None:

@@ -22,12 +22,16 @@ from app.identity.command import Command, CommandIdentity
 from app.system.child_process import ChildProcess
 from app.system.child_reaper import Child, ChildReaper, Started
 
+from ..descriptors import opened
 from .contexts import NOW, HungDisk, context
 from .test_jwt_claims import token
 
 PLACE = "identity.command"
 JWT = token({})
 ID_TOKEN = token({"exp": NOW + 900})
+OF_COMMANDS = ("pipe:", "anon_inode:[pidfd]")
+"""The descriptors that a command needs while it runs."""
+
 PRINTED = json.dumps({"access_token": JWT, "id_token": ID_TOKEN, "expires_in": 600})
 
 
@@ -91,13 +95,13 @@ async def test_command_gets_the_environment_and_no_input(own_input: None, capfd:
 async def test_nothing_is_left_behind() -> None:
     """A finished command leaves no task and no descriptor."""
     await shell(f"echo '{PRINTED}'").token()  # opens what the loop keeps for all commands
-    before = set(os.listdir("/proc/self/fd"))
+    before = opened(*OF_COMMANDS)
 
     await shell(f"echo '{PRINTED}'").token()
     await asyncio.sleep(0)  # the loop removes what was cancelled
 
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert set(os.listdir("/proc/self/fd")) <= before
+    assert set(opened(*OF_COMMANDS)) <= set(before)
 
 
 async def test_command_leads_its_own_process_group(tmp_path: Path) -> None:

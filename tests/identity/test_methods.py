@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+
+from ..http_server import Handler, HttpServer, serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +66,7 @@ def token_endpoint() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
     """A token endpoint that refuses every client, and the forms that it has received."""
     forms: list[dict[str, list[str]]] = []
 
-    class Endpoint(BaseHTTPRequestHandler):
+    class Endpoint(Handler):
         def do_POST(self) -> None:
             forms.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
             body = b'{"error": "invalid_client"}'
@@ -76,13 +76,8 @@ def token_endpoint() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(HttpServer(Endpoint)) as server:
         yield f"http://127.0.0.1:{server.server_port}/token", forms
-        server.shutdown()
 
 
 def program(extended: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,16 +13,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ..e2e.processes import ROOT, Demo, demo
 from ..e2e.wire import fetch
+from ..http_server import Handler, HttpServer, serving
 from .conftest import bare_environment
 
 pytestmark = pytest.mark.interop
@@ -44,17 +42,15 @@ connection.execute("SELECT count(*) FROM read_csv('s3://bucket/object.csv')").fe
 """
 
 
-class FakeS3(ThreadingHTTPServer):
+class FakeS3(HttpServer):
     """Answers every request with an empty listing. `signers`: key id and session token of each request."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Listing)
         self.signers = set[tuple[str, str]]()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Listing(Handler):
     """One request to the fake."""
 
     server: FakeS3
@@ -69,10 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(LISTING)
 
-    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Write nothing."""
+    do_HEAD = do_GET
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +78,8 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 @pytest.fixture
 def storage() -> Iterator[FakeS3]:
     """A running fake of OSS's S3 interface."""
-    with FakeS3() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(FakeS3()) as server:
         yield server
-        server.shutdown()
 
 
 def check_signs(command: list[str], sidecar: Demo, storage: FakeS3, home: Path) -> None:

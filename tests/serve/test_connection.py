@@ -469,7 +469,7 @@ def test_response_in_the_kernel(pair: tuple[socket.socket, socket.socket], fille
 
     test()
     ours.close()
-    client.settimeout(5)
+    client.settimeout(60)
     if filled:
         with pytest.raises(ConnectionResetError):
             list(iter(lambda: client.recv(100_000), b""))

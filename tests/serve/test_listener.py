@@ -19,6 +19,7 @@ from app.serve.request import Request
 from app.serve.responses import STOPPING, Response, document
 from app.serve.turns import Turns
 
+from ..descriptors import opened
 from ..ports import unused_port
 from ..simulated_loop import simulated
 
@@ -77,7 +78,7 @@ def closed(*connections: Streams) -> None:
 
 def held(inode: int) -> bool:
     """Return whether this process holds the socket with this inode."""
-    return f"socket:[{inode}]" in {os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()}
+    return opened(f"socket:[{inode}]") != []
 
 
 async def test_answers_until_stop(sock: socket.socket) -> None:

@@ -263,7 +263,7 @@ async def test_look_ups_of_one_user_do_not_delay_others() -> None:
     in_turn = AttestInTurn(attest)
     waiting = [asyncio.create_task(in_turn(PeerCredentials(1001, number))) for number in range(10 * AT_ONCE)]
     await asyncio.sleep(0)
-    other = await asyncio.wait_for(in_turn(PeerCredentials(1002, 1)), 30)
+    other = await asyncio.wait_for(in_turn(PeerCredentials(1002, 1)), 60)
     released.set()
     await asyncio.gather(*waiting)
     in_turn.close()
@@ -277,13 +277,13 @@ async def test_closed_look_ups() -> None:
 
     def attest(caller: PeerCredentials) -> PeerProcess:
         started.release()
-        return PeerProcess(caller.uid if released.wait(30) else None)
+        return PeerProcess(caller.uid if released.wait(60) else None)
 
     in_turn = AttestInTurn(attest)
     tasks = [asyncio.create_task(in_turn(PeerCredentials(uid, 1))) for uid in range(3)]
     await asyncio.sleep(0)
     for _ in range(2):
-        assert await asyncio.to_thread(started.acquire, timeout=30)
+        assert await asyncio.to_thread(started.acquire, timeout=60)
     in_turn.close()
     assert not released.is_set()
     released.set()

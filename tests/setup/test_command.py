@@ -7,10 +7,8 @@ import os
 import pty
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from app.emulator.world.world import ACCOUNT, AUDIENCE, CLIENT_ID, PROVIDER_ARN,
 
 from ..e2e.cloud import config, emulator_admin
 from ..e2e.processes import DEADLINE, PROGRAM, ROOT, CommandResult, EmulatedCloud, emulator, environment, run
+from ..http_server import Handler, HttpServer, serving
 from ..wrong_types import prints
 from .test_fingerprint import tls_server
 
@@ -263,19 +262,11 @@ def test_cluster_with_a_hostile_jwks_uri(uri, tmp_path):
 def documents_server(context: ssl.SSLContext, document: dict[str, Any]) -> Iterator[int]:
     """Serve a document for every path, over TLS, and yield the port."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Documents(Handler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps(document).encode())
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(HttpServer(Documents, context)) as server:
         yield server.server_port
-        server.shutdown()
-        thread.join()

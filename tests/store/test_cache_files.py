@@ -13,6 +13,7 @@ from app.store.errors import StoreError
 from app.store.sealed_cache import SealedCache, content
 from app.system import files
 
+from ..descriptors import opened
 from .sessions import OTHER_SESSION, assert_refused, mode_of, needs_root
 
 
@@ -133,16 +134,15 @@ def test_untrusted_directory_is_not_used(
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.sealed")}
 
 
-def test_no_descriptor_stays_open(cache: SealedCache, profile: Profile, entry: Path) -> None:
+def test_no_descriptor_stays_open(cache: SealedCache, profile: Profile, entry: Path, tmp_path: Path) -> None:
     """Valid and refused entries leave no file descriptor open."""
-    before = len(os.listdir("/proc/self/fd"))
     cache.read("default", profile)
     entry.unlink()
     entry.mkdir()
     for _ in range(5):
         assert_refused(cache, profile, "not a file with one name")
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert opened(str(tmp_path)) == []
 
 
 def test_entry_that_cannot_be_removed(cache: SealedCache, entry: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -50,14 +50,6 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "files"
     path.mkdir()
     return path
-
-
-@pytest.fixture
-def lax_umask() -> Iterator[None]:
-    """The umask 000."""
-    before = os.umask(0)
-    yield
-    os.umask(before)
 
 
 def test_names_of_formats() -> None:

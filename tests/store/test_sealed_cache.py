@@ -7,7 +7,7 @@ import hmac
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,6 @@ from ..spoiled import spoil
 from .sessions import KEY, OTHER_SESSION, SESSION, assert_refused, mode_of
 
 Load = Callable[..., Loaded]
-
-
-@pytest.fixture
-def lax_umask() -> Iterator[None]:
-    """The umask 000."""
-    before = os.umask(0)
-    yield
-    os.umask(before)
 
 
 # --- reading and writing ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from app.core.errors import ConfigError
 from app.system import secrets
 from app.system.disk import ALL_CALLS, DIRECTORY_CALLS, Disk, OrderedThreads, Stalled
 
-SHORT, LONG = 0.05, 30.0
+SHORT, LONG = 0.05, 60.0
 """Seconds that a call may take which hangs, and which does not."""
 
 

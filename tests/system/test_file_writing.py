@@ -14,13 +14,7 @@ import pytest
 
 from app.system import files
 
-
-@pytest.fixture
-def lax_umask() -> Iterator[None]:
-    """The umask 000."""
-    before = os.umask(0)
-    yield
-    os.umask(before)
+from ..descriptors import opened
 
 
 @dataclass
@@ -78,11 +72,10 @@ def test_files_are_synced_by_default(write: Callable[..., None]) -> None:
 @pytest.mark.parametrize("write", [files.replace, files.create])
 def test_written_files_are_private_by_default(tmp_path: Path, write: Callable[..., None]) -> None:
     """Without a mode, a file is for its owner alone under any umask, and its descriptor is closed."""
-    before = len(os.listdir("/proc/self/fd"))
     write(str(tmp_path / "file"), b"content")
 
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert opened(str(tmp_path)) == []
 
 
 @pytest.mark.usefixtures("lax_umask")
@@ -125,13 +118,13 @@ def test_failed_write_keeps_the_previous_file(tmp_path: Path, replace: Callable[
     """If the disk fails, the previous file stays, no draft stays, and no descriptor stays open."""
     path = tmp_path / "file"
     path.write_text("previous")
-    before = len(os.listdir("/proc/self/fd"))
+    before = opened(str(tmp_path))
     with pytest.raises(OSError, match="No space left on device"):
         replace(Disk(path, error=errno.ENOSPC), b"next")
 
     assert path.read_text() == "previous"
     assert os.listdir(tmp_path) == ["file"]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert opened(str(tmp_path)) == before
 
 
 def test_writers_of_one_file_have_drafts_of_their_own(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from app.system.runtime_dir import KeptKey
 
 from ..spoiled import spoil
 
+ROOT = Path(__file__).parents[2]
 UID = os.geteuid()
 
 
@@ -32,14 +34,11 @@ def test_runtime_directory(environ: dict[str, str], uid: int, expected: str) -> 
     assert runtime_dir.directory(environ, uid) == expected
 
 
+@pytest.mark.usefixtures("lax_umask")
 def test_path_token_is_generated_once(tmp_path: Path) -> None:
     """The token is random and long, private under any umask, and the same after a restart."""
-    before = os.umask(0)
-    try:
-        path = tmp_path / "deep" / "run" / "path-token-7117"
-        first = runtime_dir.generated_path_token(str(path))
-    finally:
-        os.umask(before)
+    path = tmp_path / "deep" / "run" / "path-token-7117"
+    first = runtime_dir.generated_path_token(str(path))
     other = runtime_dir.generated_path_token(str(path.with_name("path-token-7118")))
 
     assert len(first) == 32
@@ -131,17 +130,23 @@ def test_damaged_session_key_is_replaced(tmp_path: Path, broken: str, why: str |
     assert os.listdir(path.parent) == [path.name]
 
 
+ON_A_FULL_DISK = """
+import os, resource, sys
+from app.system import runtime_dir
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+kept = runtime_dir.kept_session_key({"XDG_RUNTIME_DIR": sys.argv[1]}, os.geteuid(), 7117)
+print(kept.key, kept.lost, end="")
+"""
+"""The limit is for all threads of a process, so it is set in a process of its own."""
+
+
 def test_session_key_on_a_full_disk_is_reported(tmp_path: Path) -> None:
     """If the key cannot be written, the reason says so, and no half file is left."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        kept = runtime_dir.kept_session_key({"XDG_RUNTIME_DIR": str(tmp_path)}, UID, 7117)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    command = [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
     path = tmp_path / "idaas-sidecar" / "session-key-7117"
-    assert kept == KeptKey(None, f"{path}: cannot be written: File too large")
+    assert done.stdout == f"None {path}: cannot be written: File too large", done.stderr
     assert os.listdir(path.parent) == []
 
 

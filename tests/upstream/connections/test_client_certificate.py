@@ -27,6 +27,7 @@ from app.core.errors import ConfigError, NotThereYet
 from app.upstream.keys.certificates import certificate_chain
 from app.upstream.keys.client_certificate import ClientCertificate, certificate_end, client_certificate
 
+from ...descriptors import opened
 from .trusts import PLACE, client, presenting, trust
 
 
@@ -126,11 +127,10 @@ def test_key_is_not_left_on_the_disk(without_memory: bool, files: Path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     if without_memory:
         monkeypatch.delattr(os, "memfd_create")
-    descriptors = set(os.listdir("/proc/self/fd"))
 
     assert presenting(files, "client.crt", "client.encrypted", "of-key").context()
     assert not list(temporary.iterdir())
-    assert set(os.listdir("/proc/self/fd")) == descriptors
+    assert opened("/memfd:", str(files)) == []
 
 
 @pytest.mark.parametrize(
