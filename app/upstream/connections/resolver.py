@@ -189,7 +189,8 @@ class Resolver:
 
 def alternating(addresses: list[str]) -> list[str]:
     """Return the addresses with IPv4 and IPv6 in turn; each family keeps its order (RFC 8305 section 4)."""
-    first, second = [], []
+    first: list[str] = []
+    second: list[str] = []
     for address in addresses:
         (first if (":" in address) == (":" in addresses[0]) else second).append(address)
     pairs = zip_longest(first, second)
