@@ -233,7 +233,7 @@ class Decoder:
                 )
             else:
                 shared = {item.encode_name for other in others for item in other.fields}
-                meant = self._unknown_key(key, path, sorted(known.keys() | shared))
+                meant = self._unknown_key(key, place, sorted(known.keys() | shared))
                 self.unusable |= {join(place, name) for name in meant if name not in raw}
         for name, item in known.items():
             if item.required and name not in found:
@@ -243,8 +243,9 @@ class Decoder:
                     self.unusable.add(join(place, name))
         return found
 
-    def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> Sequence[str]:
+    def _unknown_key(self, key: str, place: str, known: Sequence[str]) -> Sequence[str]:
         """Report an unknown key. Return the known keys that it probably stands for: they are not missing."""
+        path = join(place, mistake_words.shown_key(key, known))
         meant, reason, cure = mistake_words.unknown_key(key, known)
         cause = f"unknown key; {reason}" if reason else "unknown key"
         if not self._lenient:

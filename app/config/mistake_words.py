@@ -8,11 +8,14 @@ from typing import Any
 
 from msgspec import inspect
 
-from ..core.display import may_be_shown
+from ..core.display import looks_random, may_be_shown
 from ..core.text import similar
 
 _SECRET = re.compile(r"(secret|password|passphrase|(private|access)_?key(_?id)?)$", re.IGNORECASE)
 """The end of a key whose value would be a secret itself."""
+
+_SECRET_LENGTH = 24
+"""The least characters of a generated secret; an AccessKeyId has 24."""
 
 _TYPES: tuple[tuple[type[inspect.Type], str], ...] = (
     (inspect.StrType, "a string"),
@@ -103,6 +106,11 @@ def unknown_key(key: str, known: Sequence[str]) -> tuple[Sequence[str], str, str
     if close:
         return (close,), "", f"did you mean {close}?"
     return (), f"known are {', '.join(known)}" if known else "nothing can be set here in this version", ""
+
+
+def shown_key(key: str, known: Sequence[str]) -> str:
+    """Return an unknown key, or `***` if it may be a secret: long and random, and similar to no known key."""
+    return "***" if len(key) >= _SECRET_LENGTH and looks_random(key) and not similar(key, known) else key
 
 
 def unknown_word(word: str, known: Sequence[str]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from .display import displayed
 from .errors import ConfigError, Mistake, NotThereYet
 from .record import Record
 from .text import one_line
@@ -130,11 +131,12 @@ def place_of(mistake: Mistake) -> str:
 
 def join(path: str, key: str) -> str:
     """
-    Return the dotted path of `key` below `path`. A key that is not a plain word is quoted, and cut if long.
+    Return the dotted path of `key` below `path`. A key that is not a plain word is quoted, without secrets in it, and
+    cut if long.
 
     A key with a dot is no plain word: `profiles.a.identity` is a part of the profile `a`, not a profile `a.identity`.
     """
-    shown = key if re.fullmatch(r"[A-Za-z0-9_$-]{1,80}", key) else f'"{one_line(key[:80])}"'
+    shown = key if re.fullmatch(r"(?!eyJ)[A-Za-z0-9_$-]{1,80}", key) else f'"{one_line(displayed("", key)[:80])}"'
     return f"{path}.{shown}" if path else shown
 
 

@@ -6,6 +6,7 @@ role. `ALIBABA_CLOUD_CREDENTIALS_URI` is never read: it names the sidecar for cl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ LARGEST = 1_048_576
 
 _ID, _SECRET, _TOKEN = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
 _FILE = "ALIBABA_CLOUD_CREDENTIALS_FILE"
+_SENDABLE = re.compile("[!-~]+")
 _CURE = "use an AccessKey, an STS token or an ECS role there, or another authnMethod"
 
 
@@ -54,7 +56,15 @@ class AccessKeys(Record, frozen=True):
             raise Unreachable(
                 f"PLUGIN: the AccessKey's files below {self._home('')}: {error}", error_code="IDS-601"
             ) from None
-        return found if isinstance(found, KeyPair) else await self.role(found.name)
+        if isinstance(found, EcsRole):
+            return await self.role(found.name)
+        if not all(map(_SENDABLE.fullmatch, filter(None, (found.access_key_id, found.secret, found.token)))):
+            raise ConfigError(
+                "PLUGIN: the AccessKey or its STS token has blanks, control characters or characters outside ASCII",
+                cure="copy it again into its variable or file",
+                error_code="IDS-325",
+            )
+        return found
 
     def _found(self) -> KeyPair | EcsRole:
         found = self._environment() or self._cli_profile() or self._credentials_file() or self._instance()

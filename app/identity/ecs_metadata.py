@@ -7,6 +7,7 @@ this program itself: if the sidecar listens on 100.100.100.200, the answers ther
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import quote, urlsplit
@@ -32,6 +33,15 @@ SESSION_SECONDS = 60
 
 ROLE = "/latest/meta-data/ram/security-credentials/"
 
+_SENDABLE = re.compile("[!-~]{1,20000}")
+"""What a header can carry. A gateway or captive portal answers with a page instead of a token."""
+
+_ROLES = re.compile(r"[\w.-]{1,64}(\s[\s\w.-]*)?", re.ASCII)
+"""The names of RAM roles, one per line: letters, digits and hyphens, at most 64 characters."""
+
+_DOCUMENT = re.compile(r"[\w+/=\s-]+", re.ASCII)
+"""Base64 with line breaks, perhaps in PEM form."""
+
 
 class EcsMetadata(Record, frozen=True):
     """The service at `endpoint`. `is_ours` returns whether a host is an address of this network namespace."""
@@ -44,32 +54,34 @@ class EcsMetadata(Record, frozen=True):
     async def identity_document(self, audience: str) -> str:
         """Return a newly signed PKCS#7 text for `audience`. Raises Refused, Unreachable or ConfigError."""
         claims = json.dumps({"aud": audience, "signingTime": int(self.now())}, separators=(",", ":"))
-        text = await self._text(f"/latest/dynamic/instance-identity/pkcs7?audience={quote(claims, safe='')}")
+        path = f"/latest/dynamic/instance-identity/pkcs7?audience={quote(claims, safe='')}"
+        text = await self._text(path, _DOCUMENT, "a PKCS#7 document in base64")
         return "".join(text.split())
 
     async def role_keys(self, role: str | None) -> KeyPair:
         """Return the keys of the instance's role (None: its only one). Raises Refused, Unreachable or ConfigError."""
-        name = role or await self._text(ROLE)
+        name = (role or "").strip() or await self._text(ROLE, _ROLES, "names of roles")
         where = f"{self.endpoint}{ROLE}"
         response = await self._get(ROLE + quote(name.split()[0], safe=""))
         members = answer_of(response, where, asked="the ECS metadata service", wanted="AccessKeyId")
         values = [members.get(key) for key in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
-        if members.get("Code") != "Success" or not all(isinstance(value, str) and value for value in values):
+        if members.get("Code") != "Success" or not all(
+            isinstance(value, str) and _SENDABLE.fullmatch(value) for value in values
+        ):
             raise Unreachable(
                 f"{where}: an answer without complete credentials", endpoint=where, status=200, error_code="IDS-326"
             )
         key_id, secret, token = map(str, values)
         return KeyPair(key_id, secret, token)
 
-    async def _text(self, path: str) -> str:
-        return (await self._get(path)).text(f"{self.endpoint}{path.partition('?')[0]}")
+    async def _text(self, path: str, form: re.Pattern[str], what: str) -> str:
+        return (await self._get(path)).text(f"{self.endpoint}{path.partition('?')[0]}", form, what)
 
     async def _get(self, path: str) -> UpstreamResponse:
         self._refuse_this_program()
-        session = await self.http.put(
-            f"{self.endpoint}/latest/api/token", {"X-aliyun-ecs-metadata-token-ttl-seconds": str(SESSION_SECONDS)}
-        )
-        token = self._checked(session, "/latest/api/token").text(f"{self.endpoint}/latest/api/token")
+        where = f"{self.endpoint}/latest/api/token"
+        session = await self.http.put(where, {"X-aliyun-ecs-metadata-token-ttl-seconds": str(SESSION_SECONDS)})
+        token = self._checked(session, "/latest/api/token").text(where, _SENDABLE, "a session token")
         response = await self.http.get(f"{self.endpoint}{path}", {"X-aliyun-ecs-metadata-token": token})
         return self._checked(response, path)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from ..core.display import displayed
 from ..core.errors import ConfigError, Mistake
 from ..core.json_text import TooDeep, json_value
 from . import files
@@ -160,7 +161,7 @@ def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[Mistake]:
         elif token["colon"] and objects:
             key = _decoded(token["text"])
             if key in objects[-1]:
-                name_of_key = json.dumps(key[:80])
+                name_of_key = json.dumps(displayed("", key)[:80])
                 yield Mistake(f"{place()}: the key {name_of_key} appears twice in one object", _INVALID, "remove one")
             objects[-1].add(key)
 

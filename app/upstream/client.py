@@ -112,6 +112,11 @@ class UpstreamClient:
             raise Unreachable(f"{where}: no complete answer within {self._total:g} s", error_code="IDS-206") from None
         except TooMuch as error:
             raise Unreachable(f"{where}: {error}", error_code="IDS-208") from None
+        except httpx.LocalProtocolError:  # a header that cannot be sent; the server has said nothing
+            raise Unreachable(
+                f"{where}: a key, token or name to send there has a character that HTTP does not allow",
+                error_code="IDS-218",
+            ) from None
         except (httpx.HTTPError, OSError) as error:
             proxy = request.extensions.get(PROXY)
             raise Unreachable(

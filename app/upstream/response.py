@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -43,14 +44,20 @@ class UpstreamResponse(Record, frozen=True):
             raise self._unusable(where, f"{json_text.json_kind(value)} instead of an object")
         return value
 
-    def text(self, where: str) -> str:
-        """Return the body as ASCII text, white space around it trimmed. Raises Unreachable if it is not text."""
+    def text(self, where: str, form: re.Pattern[str], what: str) -> str:
+        """
+        Return the body as ASCII text, white space around it trimmed.
+
+        Raises Unreachable unless the whole text has the `form`. `what`: what such a text is, such as `a role's name`.
+        """
         try:
             value = self.body.decode("ascii").strip()
         except UnicodeDecodeError:
-            raise self._unusable(where, f"{_kind(self.body)} instead of text") from None
+            value = "\0"
         if not value:
             raise self._unusable(where, "an empty body")
+        if form.fullmatch(value) is None:
+            raise self._unusable(where, f"{_kind(self.body)} instead of {what}")
         return value
 
     def _unusable(self, where: str, body: str) -> Unreachable:

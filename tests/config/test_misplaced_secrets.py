@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.config.explain import differences, leaves, shown
+from app.config.mistake_words import shown_key
 from app.core.display import displayed
 
 from ..conftest import ENVIRON, configuration
@@ -73,6 +74,37 @@ def test_misplaced_secret_is_not_repeated(config: Any, loaded: Load) -> None:
 def test_key_for_a_secret_gets_a_remedy(config: Any, message: str, loaded: Load) -> None:
     """A key that would hold a secret gets a remedy instead of a suggested spelling."""
     assert refusal(loaded, config).endswith(f"unknown key; secrets are never in this file; {message}")
+
+
+KEYS = [
+    f"client_secret={SECRET}",
+    f"https://u:{SECRET}@login.example.com",
+    f"-----BEGIN PRIVATE KEY-----{SECRET}",
+    f"https://login.example.com/?{SECRET}",
+    f"{SECRET}abcdefghijklmnop",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("version", ["1.0", "1.99"])
+def test_secret_as_an_unknown_key_is_not_shown(key: str, version: str, loaded: Load) -> None:
+    """A secret in the place of a key's name is not repeated, neither as a mistake nor as a warning."""
+    config = with_identity(**{key: "x"}) | {"configVersion": version}
+    text = refusal(loaded, config) if version == "1.0" else repr(loaded(config, ENVIRON).warnings)
+
+    assert "unknown key" in text
+    assert SECRET not in text
+
+
+def test_secret_as_the_name_of_a_profile_is_not_shown(loaded: Load) -> None:
+    """A profile whose name is a secret is refused without the secret."""
+    assert SECRET not in refusal(loaded, configuration(profiles={KEYS[0]: profile()}))
+
+
+def test_long_key_that_resembles_a_known_one() -> None:
+    """A misspelt key is shown although it is long, and has digits and capital letters."""
+    assert shown_key("clientX509CertificateFiles", ["clientX509CertificateFile"]) == "clientX509CertificateFiles"
+    assert shown_key("clientX509CertificateFiles", ["scope"]) == "***"
 
 
 def test_misspelt_value_gets_a_suggestion(loaded: Load) -> None:

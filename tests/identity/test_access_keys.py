@@ -245,6 +245,12 @@ ERRORS = [
         "IDS-325",
     ),
     ({}, "[default\nof-x", "not an ini file", "IDS-126"),
+    (
+        {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "of-x\udcff"},
+        "",
+        "PLUGIN: the AccessKey or its STS token has blanks, control characters or characters outside ASCII",
+        "IDS-325",
+    ),
 ]
 
 

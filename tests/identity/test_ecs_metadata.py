@@ -87,7 +87,7 @@ async def test_role_name_that_is_not_ascii_is_refused(workload: Workload, offlin
     workload.emulator.faults.add(Fault("metadata", status=200, body=b"token"))
     workload.emulator.faults.add(Fault("metadata", status=200, body="r\u00f4le".encode(), content_type="text/plain"))
 
-    with pytest.raises(Unreachable, match="instead of text"):
+    with pytest.raises(Unreachable, match="5 bytes of another kind instead of names of roles"):
         await offline(one_profile(plugin_ecs_role(workload), exchange()), workload.environ).fetch()
 
 
@@ -139,10 +139,13 @@ async def test_keys_of_the_only_role(names: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"Code": "Failed"}, {"Code": None}, {"AccessKeyId": ""}, {"AccessKeySecret": None}, {"SecurityToken": 3}],
+    [
+        *({"Code": "Failed"}, {"Code": None}, {"AccessKeyId": ""}, {"AccessKeySecret": None}, {"SecurityToken": 3}),
+        *({"AccessKeyId": "a\r\nX: b"}, {"AccessKeySecret": "\ud800"}, {"SecurityToken": "\u00e9"}),
+    ],
 )
 async def test_incomplete_keys_are_transient(changes: dict[str, Any]) -> None:
-    """Keys are used only if the service reports success and all three values are there."""
+    """Keys are used only if the service reports success, and all three values are there and can be sent."""
     http = FakeHttp(SESSION, answer(ROLE_KEYS | changes))
 
     with pytest.raises(Unreachable, match=f"^{re.escape(ROLES)}: an answer without complete credentials$") as caught:
@@ -185,6 +188,26 @@ async def test_empty_answer_names_its_url(answers: tuple[Any, ...], at: str) -> 
     """An empty body is a transient error that names the request which it answers."""
     with pytest.raises(Unreachable, match=f"^{re.escape(at)}: HTTP 200 with an empty body$"):
         await service(FakeHttp(*answers)).identity_document("idaas_1")
+
+
+PAGE = "<html>\nsign in\n</html>"
+
+
+@pytest.mark.parametrize("answers", [(PAGE,), ("one two",), ("to\0ken",), ("session", PAGE)])
+async def test_page_instead_of_an_answer(answers: tuple[str, ...]) -> None:
+    """What is no token, document or role name, such as the page of a gateway, is sent nowhere, and not repeated."""
+    http = FakeHttp(*map(answer, answers), *map(answer, answers))
+
+    for call in (service(http).identity_document("idaas_1"), service(http).role_keys(None)):
+        with pytest.raises(Unreachable, match=rf"^{re.escape(SERVICE)}/latest/[a-z0-9/-]+: HTTP 200 with [0-9]+ byt"):
+            await call
+    assert len(http.sent) == 2 * len(answers)
+
+
+async def test_long_name_of_a_role_is_refused() -> None:
+    """A name longer than RAM permits is refused, because each error would repeat it."""
+    with pytest.raises(Unreachable, match="HTTP 200 with 70000 bytes of another kind instead of names of roles"):
+        await service(FakeHttp(SESSION, answer("r" * 70_000))).role_keys(" ")
 
 
 @pytest.mark.parametrize(

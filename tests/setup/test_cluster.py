@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import ConfigError
-from app.setup.cluster import DISCOVERY_PATH, JWKS_PATH, documents, findings
+from app.setup.cluster import DISCOVERY_PATH, JWKS_PATH, MOST_KEYS, documents, findings
 
 ISSUER = "https://oidc.example.com/prod"
 KEY = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k1", "n": "AQAB", "e": "AQAB"}
@@ -44,6 +44,30 @@ def test_keys_that_must_not_be_published(jwks, message):
     """Private keys, keys of other algorithms and keys without an id are refused."""
     with pytest.raises(ConfigError, match=message):
         documents(ISSUER, jwks, "jwks.json")
+
+
+def test_many_unusable_keys_are_counted():
+    """Of a set with thousands of unusable keys, the first ones are named and the others counted."""
+    wrong = [{"kty": "EC", "kid": "k" * 1000}] * 5000
+    with pytest.raises(ConfigError) as caught:
+        documents(ISSUER, {"keys": [KEY, *wrong]}, "jwks.json")
+
+    assert len(caught.value.mistakes) == MOST_KEYS + 1
+    assert caught.value.mistakes[-1] == f"jwks.json: {5000 - MOST_KEYS} more of its 5001 keys are unusable"
+
+
+def test_findings_are_bounded():
+    """However long the foreign documents and the cluster's own set are, the findings are few and short."""
+    own = {"keys": [KEY | {"kid": f"{'k' * 1000}{number}"} for number in range(500)] + ["none"]}
+    long = "https://oidc.example.com/" + "x" * 100_000
+    found = published()
+    found[ISSUER + DISCOVERY_PATH] |= {"issuer": ["x"] * 100_000, "jwks_uri": long}
+    found[long] = {"keys": [{}] * 5000}
+    lines = list(findings(ISSUER, found.__getitem__, own))
+
+    assert len(lines) < 5 * MOST_KEYS
+    assert max(map(len, lines)) < 1000
+    assert any(line.endswith(f"{500 - MOST_KEYS} more keys of the cluster are missing") for line in lines)
 
 
 def test_published_documents_without_findings():

@@ -230,6 +230,14 @@ async def test_answer_at_a_limit_is_usable(server: Server, url: str, client: Bui
             f"{URL}: a key, token or name to send there is not ASCII, so it is invalid",
             "IDS-218",
         ),
+        (
+            URL,
+            {"Authorization": "Bearer a\r\nb"},
+            httpx.LocalProtocolError("Illegal header value b'Bearer a\\r\\nb'"),
+            None,
+            f"{URL}: a key, token or name to send there has a character that HTTP does not allow",
+            "IDS-218",
+        ),
     ],
 )
 async def test_failure_is_described(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.core.errors import Unreachable
@@ -42,9 +44,12 @@ def test_body_that_is_no_json_object_is_an_error(body: bytes, message: str) -> N
     assert str(caught.value) == f"{WHERE}: HTTP 502 with {message}"
 
 
+WORDS = re.compile("[a-z ]+")
+
+
 def test_text_is_trimmed() -> None:
     """Text has no white space around it."""
-    assert UpstreamResponse(200, b" \ttoken value\r\n").text(WHERE) == "token value"
+    assert UpstreamResponse(200, b" \ttoken value\r\n").text(WHERE, WORDS, "words") == "token value"
 
 
 @pytest.mark.parametrize(
@@ -52,14 +57,15 @@ def test_text_is_trimmed() -> None:
     [
         (b"", "an empty body"),
         (b" \n", "an empty body"),
-        (b"schl\xc3\xbcssel", "10 bytes of another kind instead of text"),
-        (b"<\xff", "2 bytes of HTML or XML instead of text"),
+        (b"schl\xc3\xbcssel", "10 bytes of another kind instead of words"),
+        (b"<\xff", "2 bytes of HTML or XML instead of words"),
+        (b"token, value", "12 bytes of another kind instead of words"),
     ],
 )
 def test_body_that_is_no_text_is_an_error(body: bytes, message: str) -> None:
-    """Text is ASCII and not empty."""
+    """Text is ASCII, not empty, and wholly of the form that is expected."""
     with pytest.raises(Unreachable) as caught:
-        UpstreamResponse(200, body).text(WHERE)
+        UpstreamResponse(200, body).text(WHERE, WORDS, "words")
 
     assert str(caught.value) == f"{WHERE}: HTTP 200 with {message}"
 

@@ -125,7 +125,7 @@ NETWORK = (
     Entry(
         "IDS-218",
         "Something to send is not valid in HTTP.",
-        "A URL, role name, token or key has characters outside ASCII.",
-        "Replace the characters outside ASCII in the value that the message names.",
+        "A URL, role name, token or key has characters outside ASCII, or control characters.",
+        "Replace those characters in the value that the message names.",
     ),
 )

@@ -16,13 +16,11 @@ import httpcore
 
 from ...core.addresses import address_of, authority, is_loopback
 from ...core.record import Record
+from .attempts import Attempts
 from .resolver import NameNotResolved, Resolver
 
 HEAD_START = 0.25
 """Seconds after which the next address is also tried if one does not answer (RFC 8305 section 5)."""
-
-MOST_ATTEMPTS = 128
-"""The most addresses of a name that are tried. Each attempt that is not answered holds a file descriptor."""
 
 
 class Attempt(Record, frozen=True):
@@ -81,9 +79,9 @@ class Network(httpcore.AsyncNetworkBackend):
         except NameNotResolved as error:
             raise httpcore.ConnectError from error
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
-        race = _Race(self._sockets, port, local_address, socket_options)
+        race = _Race(self._sockets, self._resolver.attempts, port, local_address, socket_options)
         try:
-            return _Stream(await race.first(alternating(addresses)[:MOST_ATTEMPTS], left))
+            return _Stream(await race.first(addresses, left))
         except OSError:  # TimeoutError, too
             raise NotConnected(race.attempts(of_name=not (is_address(host) or is_loopback(host))), timeout) from None
 
@@ -94,8 +92,9 @@ class Network(httpcore.AsyncNetworkBackend):
 class _Race:
     """Attempts to connect to several addresses, each with a head start before the next one (RFC 8305)."""
 
-    def __init__(self, sockets: httpcore.AsyncNetworkBackend, port: int, *options: Any) -> None:
+    def __init__(self, sockets: httpcore.AsyncNetworkBackend, limit: Attempts, port: int, *options: Any) -> None:
         self._sockets = sockets
+        self._limit = limit
         self._port = port
         self._options = options
         self._failed: dict[str, int | None] = {}
@@ -128,21 +127,24 @@ class _Race:
 
     async def _run(self, addresses: list[str], tasks: set[asyncio.Task[None]], head_start: float) -> None:
         """Start attempts in turn until one has won or all have ended."""
-        for address in addresses:
-            tasks.add(asyncio.create_task(self._attempt(address)))
-            await self._wait(tasks, head_start)
-            if self._won is not None:
-                return
-        while self._won is None and await self._wait(tasks, None):
-            pass
+        with self._limit.race() as race:
+            for address in addresses:
+                task = asyncio.create_task(self._attempt(address))
+                tasks.add(task)
+                self._limit.add(race, task)
+                await self._wait(race.tasks, head_start)
+                if self._won is not None:
+                    return
+            while self._won is None and await self._wait(race.tasks, None):
+                pass
 
     @staticmethod
-    async def _wait(tasks: set[asyncio.Task[None]], seconds: float | None) -> bool:
+    async def _wait(under_way: list[asyncio.Task[None]], seconds: float | None) -> bool:
         """Wait until one of the attempts under way ends; return whether there was one."""
-        under_way = [task for task in tasks if not task.done()]
-        if under_way:
-            await asyncio.wait(under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return bool(under_way)
+        if not under_way:
+            return False
+        await asyncio.wait(tuple(under_way), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return True
 
     @staticmethod
     async def _stop(tasks: set[asyncio.Task[None]]) -> None:
@@ -212,14 +214,6 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(found, BaseExceptionGroup):
             pending.extend(found.exceptions)
         pending.extend((found.__cause__, found.__context__))
-
-
-def alternating(addresses: list[str]) -> list[str]:
-    """Return the addresses with IPv4 and IPv6 in turn; each family keeps its order (RFC 8305 section 4)."""
-    first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
-    second = [address for address in addresses if address not in first]
-    pairs = ((first[index : index + 1], second[index : index + 1]) for index in range(max(len(first), len(second))))
-    return [address for pair in pairs for side in pair for address in side]
 
 
 def _is_own(address: str) -> bool:

@@ -22,9 +22,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 
 from ...core.record import Record
 from ...core.values import Now
+from .attempts import Attempts
+
+MOST_ADDRESSES = 128
+"""The most addresses of a name that are used. An answer of DNS may have 4,000 (64 KiB)."""
 
 SHARED_SECONDS = 1.0
 """Seconds up to which callers share a look-up. An older look-up may hang although the resolver works again."""
@@ -77,7 +82,11 @@ class _LookUp(Record, frozen=True):
 
 
 class Resolver:
-    """Resolves names for one event loop. Threads are daemons, so a look-up that hangs does not delay the exit."""
+    """
+    Resolves names for one event loop. Threads are daemons, so a look-up that hangs does not delay the exit.
+
+    `attempts`: the attempts to connect to the addresses, which all connections with this resolver count together.
+    """
 
     def __init__(
         self,
@@ -88,6 +97,7 @@ class Resolver:
         alone: float = ALONE_SECONDS,
         limit: Callable[[], int] | None = None,
     ) -> None:
+        self.attempts = Attempts()
         self._addresses = addresses or system_addresses
         self._start = start or _in_a_thread
         self._now = now
@@ -97,7 +107,7 @@ class Resolver:
         self._late: dict[str, tuple[float, list[str]]] = {}
 
     async def resolve(self, host: str, seconds: float | None) -> list[str]:
-        """Return the addresses of `host`, best first. Raises NameNotResolved, also after `seconds`."""
+        """Return addresses of `host`, IPv4 and IPv6 in turn. Raises NameNotResolved, also after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 result = await self._first(host)
@@ -168,13 +178,23 @@ class Resolver:
         """Look up the name in the thread, and pass the result to the event loop, which may have ended."""
         found: list[str] | int
         try:
-            found = self._addresses(host, family)
+            found = alternating(self._addresses(host, family))[:MOST_ADDRESSES]  # in this thread: there may be many
         except OSError as error:
             found = self._limit() or error.errno or socket.EAI_FAIL
         except UnicodeError:  # a label that is empty or longer than 63 characters
             found = int(socket.EAI_NONAME)
         with contextlib.suppress(RuntimeError):
             result.get_loop().call_soon_threadsafe(result.set_result, found)
+
+
+def alternating(addresses: list[str]) -> list[str]:
+    """Return the addresses with IPv4 and IPv6 in turn; each family keeps its order (RFC 8305 section 4)."""
+    first: list[str] = []
+    second: list[str] = []
+    for address in addresses:
+        (first if (":" in address) == (":" in addresses[0]) else second).append(address)
+    pairs = zip_longest(first, second)
+    return [address for pair in pairs for address in pair if address is not None]
 
 
 def _in_a_thread(work: Callable[[], None]) -> None:

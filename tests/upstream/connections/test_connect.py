@@ -12,16 +12,15 @@ import httpcore
 import httpx
 import pytest
 
+from app.upstream.connections.attempts import MOST_AT_ONCE
 from app.upstream.connections.connect import (
-    MOST_ATTEMPTS,
     Attempt,
     Network,
     NotConnected,
     NotSecured,
-    alternating,
     causes,
 )
-from app.upstream.connections.resolver import NameNotResolved, Resolver
+from app.upstream.connections.resolver import MOST_ADDRESSES, NameNotResolved, Resolver, alternating
 from app.upstream.failures.reasons import describe
 
 from ...ports import unused_port
@@ -179,17 +178,27 @@ def test_causes_of_two_addresses(number: int) -> None:
 
 
 class SilentAddresses(httpcore.AsyncNetworkBackend):
-    """A network of which one address answers. Records the addresses that are tried."""
+    """
+    A network of which one address answers. Records the addresses that are tried.
+
+    `open`: the attempts under way. `most`: the most of them at once.
+    """
 
     def __init__(self, answers: str) -> None:
         self.tried: list[str] = []
+        self.open = self.most = 0
         self._answers = answers
 
     async def connect_tcp(self, host: str, *_: object, **__: object) -> httpcore.AsyncNetworkStream:
         self.tried.append(host)
-        if host != self._answers:
-            await asyncio.Event().wait()
-        return httpcore.AsyncMockStream([])
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            if host != self._answers:
+                await asyncio.Event().wait()
+            return httpcore.AsyncMockStream([])
+        finally:
+            self.open -= 1
 
 
 @simulated
@@ -212,9 +221,36 @@ async def test_attempts_are_limited() -> None:
     with pytest.raises(NotConnected) as caught:
         await Network(Resolver(lambda *_: addresses), sockets).connect_tcp("name.test", 443, 5.0)
 
-    assert len(sockets.tried) == MOST_ATTEMPTS
+    assert len(sockets.tried) == MOST_ADDRESSES
     message = describe(caused_by(caught.value), "name.test")
     assert "or [2001:db8::4]:443: no answer within 5 s (124 more addresses failed); allow" in message
+
+
+@simulated
+async def test_attempts_of_all_names_are_limited() -> None:
+    """Names with many silent addresses share the limit, and another name still reaches its second address."""
+    sockets = SilentAddresses("198.51.100.2")
+    answers = {"other.test": ["198.51.100.1", "198.51.100.2"]}
+    many = [f"192.0.2.{number}" for number in range(100)]
+    network = Network(Resolver(lambda host, _: answers.get(host, many)), sockets)
+    silent = [asyncio.create_task(network.connect_tcp(f"many{n}.test", 443, 60)) for n in range(MOST_AT_ONCE + 10)]
+    await asyncio.sleep(30)
+
+    assert sockets.most <= len(silent) + 1  # one begins before the oldest has ended
+    await network.connect_tcp("other.test", 443, 5)
+    assert all(isinstance(end, NotConnected) for end in await asyncio.gather(*silent, return_exceptions=True))
+    assert sockets.open == 0
+
+
+@simulated
+async def test_attempts_of_a_few_names_are_limited() -> None:
+    """Three names with a hundred silent addresses each keep no more attempts open than the limit."""
+    sockets = SilentAddresses("none")
+    network = Network(Resolver(lambda *_: [f"192.0.2.{number}" for number in range(100)]), sockets)
+    silent = [network.connect_tcp(f"many{n}.test", 443, 60) for n in range(3)]
+    await asyncio.gather(*silent, return_exceptions=True)
+
+    assert (len(sockets.tried), sockets.most) == (300, MOST_AT_ONCE + 1)  # one begins before the oldest has ended
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.1", "::1"])

@@ -16,6 +16,7 @@ from app.upstream.connections.resolver import (
     BOTH,
     FAMILIES,
     LATE_SECONDS,
+    MOST_ADDRESSES,
     MOST_ALONE,
     MOST_REPEATED,
     SHARED_SECONDS,
@@ -265,18 +266,26 @@ async def test_answer_after_the_limit(dns: FakeDns, time: list[float], threads: 
         await resolver.resolve("a.hang.test", 0.05)
 
 
+async def test_thousands_of_addresses() -> None:
+    """Of an answer with thousands of addresses, some of each family are used."""
+    found = [f"2001:db8::{number:x}" for number in range(2_300)] + [f"192.0.2.{number}" for number in range(200)]
+    used = await Resolver(lambda *_: found).resolve("name.test", None)
+
+    assert (len(used), used[:3]) == (MOST_ADDRESSES, ["2001:db8::0", "192.0.2.0", "2001:db8::1"])
+
+
 async def test_old_answers_are_dropped(time: list[float], threads: list[Callable[[], None]]) -> None:
     """A server that names another slow host each time does not fill the memory."""
 
-    class Answer(list[str]):
-        pass
+    class Address(str):
+        __slots__ = ("__weakref__",)
 
-    answers: list[weakref.ref[Answer]] = []
+    answers: list[weakref.ref[Address]] = []
 
     def addresses(_host: str, _family: int) -> list[str]:
-        found = Answer(["192.0.2.1"])
+        found = Address("192.0.2.1")
         answers.append(weakref.ref(found))
-        return found
+        return [found]
 
     async def answer_late(host: str) -> None:
         look_up = asyncio.create_task(resolver.resolve(host, None))
