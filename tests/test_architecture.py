@@ -291,7 +291,7 @@ ERRORS = frozenset(errors.__all__) - {"Mistake", "Reason", "code_of", "quoting"}
 
 
 def changed_errors(path: Path) -> Iterator[str]:
-    """Yield the lines of a file that set a member of a caught or new error. Dunder members are excepted."""
+    """Yield the lines of a file that set a member of a caught or new error, or its traceback or cause."""
     tree = ast.parse(path.read_text())
     for scope in ast.walk(tree):
         names = {scope.name} if isinstance(scope, ast.ExceptHandler) else set()
@@ -307,7 +307,7 @@ def changed_errors(path: Path) -> Iterator[str]:
         for node in ast.walk(scope):
             if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Store):
                 continue
-            if isinstance(node.value, ast.Name) and node.value.id in names and not node.attr.startswith("__"):
+            if isinstance(node.value, ast.Name) and node.value.id in names:
                 yield f"{path.name}:{node.lineno}"
 
 
@@ -317,7 +317,7 @@ def test_no_error_is_changed_after_it_was_made() -> None:
 
 
 def test_changed_errors_are_found(tmp_path: Path) -> None:
-    """The check finds a member set on a caught error and on a new one, and leaves traces and other objects alone."""
+    """The check finds a member or a trace set on a caught or a new error, and leaves other objects alone."""
     bad = tmp_path / "bad.py"
     bad.write_text(
         "async def f(a):\n    try:\n        await a()\n    except ValueError as error:\n        error.stage = 1\n"
@@ -325,7 +325,7 @@ def test_changed_errors_are_found(tmp_path: Path) -> None:
         "def g(a):\n    lack = NotThereYet(a)\n    lack.files, a.b = a, a\n    a.c = 1\n    raise lack\n"
     )
 
-    assert sorted(changed_errors(bad)) == ["bad.py:10", "bad.py:5"]
+    assert sorted(changed_errors(bad)) == ["bad.py:10", "bad.py:5", "bad.py:6"]
 
 
 def test_no_file_names_a_package_index() -> None:

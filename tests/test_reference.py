@@ -53,7 +53,7 @@ def test_label_values_are_those_of_the_code() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "app/serve").rglob("*.py"))
     elsewhere = {"Remote", "Admin"}  # refusals of the operations listener and the admin socket, which are not counted
     reasons = set(re.findall(r'(?:deny|Denial)\(\s*"(\w+)"|denied="(\w+)"', sources))
-    endpoints = set(re.findall(r'(?:Answer|Grant)\(.+, "(\w+)"|label = "(\w+)" if .+ else "(\w+)"', sources))
+    endpoints = set(re.findall(r'(?:LabelledResponse|Grant)\(.+, "(\w+)"|label = "(\w+)" if .+ else "(\w+)"', sources))
 
     assert set(generate.LABEL_VALUES["outcome"]) == set(OUTCOMES)
     assert set(generate.LABEL_VALUES["reason"]) == {max(found) for found in reasons} - elsewhere

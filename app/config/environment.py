@@ -1,6 +1,6 @@
 """The configuration without a file: one profile from the variables that Alibaba SDKs already read.
 
-Users of an Alibaba SDK already have the identity (the IDaaS SDK's file, or a token file), and add the ARNs of the role
+Users of an Alibaba SDK already have the identity: the IDaaS SDK's file, or a token file. They add the ARNs of the role
 and of the OIDC provider.
 """
 

@@ -72,9 +72,9 @@ def _word_without_login(word: re.Match[str]) -> str:
 
 def shown_url(text: str) -> str:
     """
-    Return a URL or host without its login, without a port that is no number (a login without its host), and without a
-    query or fragment that is long enough for a secret.
+    Return a URL or host without the parts that may hold a secret.
 
+    These are its login, a port that is no number (a login without its host), and a long query or fragment.
     Return HIDDEN if the text itself looks like a secret.
     """
     if "://" not in text and "." not in text and looks_random(text):

@@ -59,7 +59,7 @@ def build_endpoints(
     workload = workload_issuer.WorkloadIssuer(workload_keys, authenticator, random)
     okta_server = okta.Okta(workload_keys, random)
     endpoints = (
-        Endpoint("token", ("POST",), server.token, server.error_response),
+        Endpoint("token", ("POST",), server.token_response, server.error_response),
         Endpoint("jwks", ("GET",), server.jwks, server.error_response),
         Endpoint("discovery", ("GET",), server.discovery, server.error_response),
         Endpoint("sts", ("GET", "POST"), sts.respond, sts.error_response),

@@ -1,8 +1,8 @@
 """Reads a token from the output of a program, and returns it as members of an OAuth token response.
 
 The known forms: an OAuth token response; a bare JWT; GitHub's `{"value": ...}`; the ExecCredential of kubectl's
-plug-ins; the list that `spire-agent api fetch jwt -output json` prints; any other JSON with one JWT, as Kubernetes'
-TokenRequest, Vault and the CLIs of clouds print it, where the name of the member says that it is a token.
+plug-ins; the list that `spire-agent api fetch jwt -output json` prints. Any other JSON with one JWT is read if
+the member's name says that it is a token. Kubernetes' TokenRequest, Vault and the CLIs of clouds print such JSON.
 """
 
 from __future__ import annotations

@@ -31,13 +31,13 @@ class TokenFileIdentity(Strict, tag_field="type", tag="tokenFile", frozen=True):
 
 def build(identity: TokenFileIdentity, place: str, context: Context) -> TokenSource:
     """Return the source of the token in the file."""
-    read = token(identity, place, context.environ)
+    read = token_reader(identity, place, context.environ)
     return ForeignToken(read, place, context.now, context.is_synchronised, context.disk)
 
 
 def checks(identity: TokenFileIdentity, place: str) -> Iterator[Check]:
     """Yield the check that exactly one of the keys says where the token is. Pure."""
-    yield check(token, identity, place, {}, needs=_keys(identity, place))
+    yield check(token_reader, identity, place, {}, needs=_keys(identity, place))
 
 
 def read_checks(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -52,14 +52,14 @@ def _keys(identity: TokenFileIdentity, place: str) -> tuple[str, ...]:
 def read(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the variable is missing, and NotThereYet without a usable file: it may be written soon."""
     try:
-        token(identity, place, environ)()
+        token_reader(identity, place, environ)()
     except ConfigError as error:
         if identity.token_file is None:
             raise
         raise NotThereYet(error.cause, error.cure) from None
 
 
-def token(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> Secret:
+def token_reader(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> Secret:
     """Return the reader of the token. Raises ConfigError unless exactly one key is set."""
     return secrets.one_of(
         environ,

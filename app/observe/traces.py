@@ -24,8 +24,8 @@ class Traces:
     Makes a span from the events of each attempt to refresh.
 
     `tracer` is a tracer of OpenTelemetry. A span has the profile, the outcome, the cloud's request ID, and the seconds
-    of each stage. The span of a failed attempt also has the stage that failed, HTTP status and error code of the
-    endpoint, and the code of the errors index. No span has a server's text or a value of a request.
+    of each stage. The span of a failed attempt also has the failed stage, the HTTP status and the endpoint's error
+    code. It also has the code of the errors index. No span has a server's text or a value of a request.
     """
 
     def __init__(self, tracer: Any, now: Now) -> None:

@@ -14,6 +14,7 @@ from ..core.values import Credentials, Random, State, Status
 from ..system.sleep import Sleep
 from .attempts import Attempts, Phase
 from .held_session import HeldSession, hold, hold_restored
+from .last_error import kept, public_words
 
 Fetch = Callable[[], Awaitable[Credentials]]
 
@@ -225,7 +226,7 @@ class Refresher:
         if self._error is None:
             raise NoCredentials(f"{place}: no answer from the cloud yet", retry_after=retry_after)
         raise NoCredentials(
-            f"{place}: {_public_words(self._error)}", retry_after=retry_after, error_code=code_of(self._error)
+            f"{place}: {public_words(self._error)}", retry_after=retry_after, error_code=code_of(self._error)
         )
 
     def retry_after(self) -> float:
@@ -245,7 +246,7 @@ class Refresher:
             left=self.left(),
             next_refresh_at=None if self._attempting else planned,
             failures=self._failures,
-            last_error=_words(self._error) if self._error else None,
+            last_error=str(self._error) if self._error else None,
             last_error_permanent=isinstance(self._error, SidecarError) and self._error.permanent,
             life=held.expires_at - held.credentials.issued_at if held is not None else 0.0,
             last_error_code=code_of(self._error) if self._error else None,
@@ -295,7 +296,7 @@ class Refresher:
 
     def _fail(self, error: Exception, started: float) -> None:
         self._failures += 1
-        self._error = error
+        self._error = kept(error)
         gone = isinstance(error, Refused) and error.withdrawn
         if gone and self._policy.drop_when_withdrawn and self.held is not None:
             self.purge()
@@ -313,7 +314,6 @@ class Refresher:
         self._attempts.schedule(delay)
         took = self._clocks.monotonic() - started
         self._emit(RefreshFailed(self.profile, error, self._failures, delay, took))
-        _release_frames(error)
 
     def _due_in(self, held: HeldSession, chance: float, *, spread: bool = False) -> float:
         """Return the seconds until the next refresh of the held session, by the clock with the earlier end."""
@@ -326,23 +326,3 @@ class Refresher:
         except Exception as error:  # a failing observer must not end the loop or lose the session
             trouble = {"message": "an observer failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(trouble)
-
-
-def _release_frames(error: Exception) -> None:
-    """
-    Remove the error's traceback and its causes.
-
-    The error is kept until the next attempt. The frames of its traceback would keep an answer's body or a token in
-    memory. Without reference cycles, the frames are freed at once; an idle process rarely reaches a garbage collection.
-    """
-    error.__traceback__ = error.__context__ = error.__cause__ = None
-
-
-def _public_words(error: Exception) -> str:
-    """Return an error's text for clients. The cloud's own message appears only in the log, the status and commands."""
-    return error.own_words if isinstance(error, SidecarError) else _words(error)
-
-
-def _words(error: Exception) -> str:
-    """Return an error's text for people. A foreign error may quote a secret, so only its type is shown."""
-    return str(error) if isinstance(error, SidecarError) else f"internal error ({type(error).__name__})"

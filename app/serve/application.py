@@ -1,12 +1,16 @@
 """The FastAPI application: every route of every listener, typed and documented.
 
-The routes decide nothing. Each route hands the raw request to the handlers that the production listeners call
-directly, so FastAPI and the fast path give the same answers (tests/test_equivalence.py). This module makes only the
+The routes decide nothing. Each route passes the raw request to the handlers that the production listeners call
+directly. So FastAPI and the fast path give the same answers (tests/test_equivalence.py). This module makes only the
 documentation of the routes.
 
 The application is complete by itself and runs on any ASGI server. A production listener puts its name and the
 request's peer into the ASGI state. Without this state, the path selects the listener and the peer is unknown:
 profiles with a caller rule and the admin routes then refuse the request.
+
+Redirects from a final slash, a final slash after `/credentials`, and mixed case in the ECS prefix have no declared
+route: they are other spellings of declared paths, which FastAPI cannot express. FastAPI's handler of unmatched requests
+passes them to the same handlers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The audit log: who received which session, and who was refused. It holds identifiers of a session, never a secret.
 
-A refusal is logged at once. Equal refusals within a second become one line with their count, so that a caller that is
+A refusal is logged at once. Equal refusals within a second become one line with their count. So a caller that is
 refused a thousand times a second does not fill the disk. The metrics count every refusal.
 """
 

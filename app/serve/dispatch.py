@@ -11,7 +11,7 @@ from ..core.values import Credentials
 from ..observe.counters import RequestCounters
 from .handlers.credential_endpoint import CredentialEndpoint
 from .handlers.credentials import CredentialHandler
-from .handlers.outcome import NEVER, Answer, Grant, Pending
+from .handlers.outcome import NEVER, Grant, LabelledResponse, Pending
 from .memo import Decision, DecisionMemo
 from .peers.peer import UNKNOWN_PEER, Peer
 from .request import Request
@@ -92,7 +92,7 @@ class Dispatcher:
 
     # --- waiting, counting --------------------------------------------------------------------------------------------
 
-    async def _later(self, answer: Answer | Pending, request: Request, started: float) -> Response:
+    async def _later(self, answer: LabelledResponse | Pending, request: Request, started: float) -> Response:
         waited = False
         while isinstance(answer, Pending):
             await _wait(answer)
@@ -100,7 +100,7 @@ class Dispatcher:
             answer = self._handler.decide(request, waited=waited)  # the rules may have changed meanwhile
         return self._record(answer, request.peer, started)
 
-    def _record(self, answer: Answer, peer: Peer, started: float) -> Response:
+    def _record(self, answer: LabelledResponse, peer: Peer, started: float) -> Response:
         counters = self._counters
         counters.answered(
             self._listener, answer.label, answer.response.status, answer.profile, perf_counter() - started

@@ -1,7 +1,7 @@
 """One request to the cloud, bounded in time and size; every failure becomes Unreachable.
 
-The answer may be hostile. So a body ends at 256 KiB, the exchange has one deadline, no redirect is followed, and
-only the beginning of an error's body is decompressed. An answer with the emulator's mark is accepted only from
+The answer may be hostile. So a body ends at 256 KiB, the exchange has one deadline, and no redirect is followed. Only
+the beginning of an error's body is decompressed. An answer with the emulator's mark is accepted only from
 loopback.
 """
 

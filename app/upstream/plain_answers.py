@@ -1,8 +1,8 @@
 """
 Keeps httpx from reading headers that this program does not use. Each of them may be hostile.
 
-httpx parses the target of every redirect, also of one that it does not follow, and raises the errors of several
-parsers, which look like mistakes of the configured URL. It stores the cookies of every server without a bound, and
+httpx parses the target of every redirect, also of one that it does not follow. It raises the errors of several parsers,
+which look like mistakes in the configured URL. It stores the cookies of every server without a bound, and
 sends them with later requests, also to other hosts of the same domain. It reads Content-Type with the parser of
 Python's mail package, which raises ValueError for some values.
 """

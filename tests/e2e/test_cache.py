@@ -1,33 +1,22 @@
-"""The encrypted credential cache in real processes: restart in an outage, damage, purge, and SIGKILL at any moment."""
+"""The encrypted credential cache in real processes: restart in an outage, damage, another key, and purge."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.config.loader import load
-from app.core.values import Credentials
-from app.store.sealed_cache import SealedCache
-
-from ..ports import unused_port
-from .cloud import ENV, QUICK_RETRIES, add_fault, config, emulator_admin, served_key
+from .cached_sidecar import CACHE_ENV, KEY, cached, cached_key, entry, kill, settings
+from .cloud import add_fault, emulator_admin, served_key
 from .processes import (
     PROGRAM,
-    ROOT,
     EmulatedCloud,
     RunningSidecar,
     environment,
@@ -39,28 +28,7 @@ from .processes import (
 from .users import needs_root
 from .wire import admin_request, fetch
 
-KEY = "0123456789abcdef" * 4
-CACHE_ENV = {"CACHE_KEY": KEY, **ENV}
-
-
 pytestmark = pytest.mark.usefixtures("clear_faults")
-
-
-def settings(cloud: EmulatedCloud, home: Path, **changes: Any) -> dict[str, Any]:
-    """Return a configuration with a cache below `home`."""
-    cache = {"directory": str(home / "cache"), "keyEnvVarName": "CACHE_KEY"}
-    return config(cloud, cache=cache, startup={"gate": "listening"}, refresh=QUICK_RETRIES, **changes)
-
-
-def kill(sidecar: RunningSidecar) -> None:
-    """Kill the sidecar with SIGKILL and wait for its end."""
-    sidecar.process.send(signal.SIGKILL)
-    sidecar.process.wait()
-
-
-def entry(home: Path, profile: str = "default") -> Path:
-    """Return the path of a profile's cache entry."""
-    return home / "cache" / "idaas-sidecar" / f"{profile}.sealed"
 
 
 @pytest.fixture(scope="module")
@@ -132,19 +100,6 @@ def test_new_session_replaces_the_restored_one(cloud: EmulatedCloud, home: Path,
         assert served == issued
         assert issued != json.loads(killed[1])["AccessKeyId"]
         wait_until(lambda: cached_key(sidecar) == issued)
-
-
-def cached(sidecar: RunningSidecar) -> Credentials | None:
-    """Return the session of the cache entry on the disk, or None."""
-    loaded = load(str(sidecar.config_path), CACHE_ENV, hostname=socket.gethostname(), now=time.time)
-    cache = SealedCache(str(loaded.settings.cache.directory), lambda: KEY)
-    return cache.read("default", loaded.settings.profiles["default"])
-
-
-def cached_key(sidecar: RunningSidecar) -> str | None:
-    """Return the AccessKeyId of the cache entry on the disk, or None."""
-    credentials = cached(sidecar)
-    return credentials.access_key_id if credentials is not None else None
 
 
 def test_expired_entry_is_not_restored(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -314,240 +269,3 @@ def test_purge(cloud: EmulatedCloud, home: Path) -> None:
         assert (done.code, left, status) == (4, [], 503)
         assert fetch(sidecar.urls["credentials"], "/credentials").status == 503
         assert sidecar.process.events("cache_unusable") == []
-
-
-# --- SIGKILL ----------------------------------------------------------------------------------------------------------
-
-WRITERS = """
-import json, os, random, signal, sys, time
-from app.store.sealed_cache import SealedCache
-from app.config.loader import load
-from app.core.values import Credentials
-
-config, directory, rounds, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-chance = random.Random(seed)
-profiles = load(config, dict(os.environ), hostname="host", now=time.time).settings.profiles
-cache = SealedCache(directory, lambda: os.environ["CACHE_KEY"])
-
-
-def session(name, number):
-    secret = f"{name}:{number}:" * 150  # several pages long, so that a torn write shows
-    return Credentials(f"STS.{name}.{number}", secret, secret, float(number), number + 3600.0)
-
-
-def write_forever(number, done):
-    while True:
-        for name in profiles:
-            cache.write(name, profiles[name], session(name, number))
-            os.write(done, b"%d %s\\n" % (number, name.encode()))
-        number += 1
-
-
-complete, drafts, wrong = dict.fromkeys(profiles, 0), 0, []
-for name in profiles:
-    cache.write(name, profiles[name], session(name, 0))
-for round in range(rounds):
-    reading, done = os.pipe()
-    child = os.fork()
-    if not child:
-        write_forever(max(complete.values()) + 1, done)
-    os.close(done)
-    text = os.read(reading, 1 << 20)
-    time.sleep(chance.uniform(0, 0.01))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    text += os.read(reading, 1 << 20)
-    os.close(reading)
-    for line in text.decode().splitlines():
-        number, name = line.split(" ")
-        complete[name] = int(number)
-    drafts += any(entry.endswith(".new") for entry in os.listdir(directory + "/idaas-sidecar"))
-    for name in profiles:
-        found = cache.read(name, profiles[name])
-        number = int(found.issued_at)
-        if found != session(name, number) or number < complete[name]:
-            wrong.append([round, name, number, complete[name]])
-        complete[name] = number
-print(json.dumps({"rounds": rounds, "drafts": drafts, "wrong": wrong, "last": complete}))
-"""
-
-
-def test_writers_are_killed(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """After SIGKILL at 195 random moments each entry is whole, belongs to its profile and is not an older one."""
-    configuration = settings(cloud, tmp_path)
-    configuration["profiles"]["p2"] = configuration["profiles"]["default"]
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(configuration))
-    seed = random.randrange(1 << 30)
-    done = subprocess.run(
-        (sys.executable, "-c", WRITERS, str(path), str(tmp_path / "cache"), "195", str(seed)),
-        env=environment(tmp_path, **CACHE_ENV),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-
-    assert report["wrong"] == [], f"seed {seed}"
-    assert report["rounds"] == 195
-    assert report["drafts"] > 0, "no writer was killed while it wrote"
-
-
-def test_sidecars_are_killed(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """After each of five kills during refreshes, the next sidecar serves the session cached last, in an outage."""
-    configuration = settings(cloud, tmp_path)
-    configuration["server"]["adminSocket"] = str(tmp_path / "admin.sock")
-    seed = random.randrange(1 << 30)
-    rng = random.Random(seed)
-    known: list[str] = []
-    for _ in range(5):
-        emulator_admin(cloud.url, "DELETE", "faults")
-        with serve(configuration, home=tmp_path, env=CACHE_ENV) as sidecar, refreshing(str(tmp_path / "admin.sock")):
-            wait_until(lambda sidecar=sidecar: len(sidecar.process.events("credentials_issued")) > 3)
-            time.sleep(rng.uniform(0, 0.1))  # a random moment for the kill, not a wait
-            complete = cached_key(sidecar)
-            kill(sidecar)
-            sidecar.process.stderr.close()
-            known += [event["access_key_id"] for event in sidecar.process.events("credentials_issued")]
-        add_fault(cloud, kind="*", times=None, drop=True)
-        with serve(configuration, home=tmp_path, env=CACHE_ENV) as sidecar:
-            served = served_key(sidecar)
-            kill(sidecar)
-
-        assert known.index(served) >= known.index(str(complete)), f"seed {seed}"
-
-
-@contextlib.contextmanager
-def refreshing(name: str) -> Iterator[None]:
-    """Send refresh commands one after the other while the block runs."""
-    over = threading.Event()
-
-    def refresh_again() -> None:
-        while not over.is_set():
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                admin_request(name, "POST", "/refresh")
-
-    thread = threading.Thread(target=refresh_again)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-# --- metadata session tokens ------------------------------------------------------------------------------------------
-
-TTL = "X-aliyun-ecs-metadata-token-ttl-seconds: 21600"
-ROLE = "/latest/meta-data/ram/security-credentials/default"
-
-
-@pytest.mark.parametrize(("tokens", "listener"), [("required", "bind"), ("optional", "bind"), ("required", "metadata")])
-def test_metadata_session_tokens_without_a_cache(cloud: EmulatedCloud, home: Path, tokens: str, listener: str) -> None:
-    """A token outlives a restart without a cache if one listener has a fixed port; no key is kept for optional ones."""
-    port = unused_port()
-    wanted = settings(cloud, home, access={"metadataTokens": tokens})
-    del wanted["cache"]
-    wanted["server"][listener] = f"127.0.0.1:{port}"
-    name = "credentials" if listener == "bind" else "metadata"
-    variables = CACHE_ENV | {"XDG_RUNTIME_DIR": str(home)}
-    with serve(wanted, home=home, env=variables) as sidecar:
-        token = fetch(sidecar.urls[name], "/latest/api/token", TTL, method="PUT").body.decode()
-        kill(sidecar)
-    with serve(wanted, home=home, env=variables) as sidecar:
-        sidecar.process.event("credentials_issued")
-        found = fetch(sidecar.urls[name], ROLE, f"X-aliyun-ecs-metadata-token: {token}").status
-
-    assert found == 200
-    assert (home / "idaas-sidecar" / f"session-key-{port}").exists() is (tokens == "required")
-
-
-def test_session_key_that_was_emptied(cloud: EmulatedCloud, home: Path) -> None:
-    """A key file that was emptied is named once, and a new key replaces it, so that later restarts keep tokens."""
-    port = unused_port()
-    wanted = settings(cloud, home, access={"metadataTokens": "required"})
-    del wanted["cache"]
-    wanted["server"]["bind"] = f"127.0.0.1:{port}"
-    variables = CACHE_ENV | {"XDG_RUNTIME_DIR": str(home)}
-    path = home / "idaas-sidecar" / f"session-key-{port}"
-    tokens = []
-    for start in range(3):
-        if start == 1:
-            path.write_text("")
-        with serve(wanted, home=home, env=variables) as sidecar:
-            sidecar.process.event("credentials_issued")
-            statuses = [
-                fetch(sidecar.urls["credentials"], ROLE, f"X-aliyun-ecs-metadata-token: {token}").status
-                for token in tokens
-            ]
-            tokens.append(fetch(sidecar.urls["credentials"], "/latest/api/token", TTL, method="PUT").body.decode())
-            lost = [line["error"] for line in sidecar.process.events("session_key_lost")]
-            kill(sidecar)
-        assert statuses == [[], [401], [401, 200]][start]
-        assert lost == [[], [f"{path}: has lost its content; a new key replaces it"], []][start]
-
-
-def test_instance_of_the_cache_that_was_emptied(cloud: EmulatedCloud, home: Path) -> None:
-    """The cache's part of that key is named and replaced in the same way, and the session is restored all the same."""
-    wanted = settings(cloud, home, access={"metadataTokens": "required"})
-    with serve(wanted, home=home, env=CACHE_ENV) as sidecar:
-        sidecar.process.event("credentials_issued")
-        kill(sidecar)
-    (seed,) = home.rglob("instance")
-    seed.write_text("")
-    for expected in (1, 0):
-        with serve(wanted, home=home, env=CACHE_ENV) as sidecar:
-            sidecar.process.event("credentials_restored")
-            lost = sidecar.process.events("session_key_lost")
-            kill(sidecar)
-        assert len(lost) == expected
-        assert all(line["error"] == f"{seed}: has lost its content; a new key replaces it" for line in lost)
-
-
-def test_metadata_session_tokens_required_by_a_reload(cloud: EmulatedCloud, home: Path) -> None:
-    """After a reload that requires tokens, tokens of before and after stay valid, the new ones also after a restart."""
-    port = unused_port()
-    optional = settings(cloud, home)
-    del optional["cache"]
-    optional["server"]["bind"] = f"127.0.0.1:{port}"
-    required = optional | {"access": {"metadataTokens": "required"}}
-    variables = CACHE_ENV | {"XDG_RUNTIME_DIR": str(home)}
-
-    def token(sidecar: RunningSidecar) -> str:
-        return fetch(sidecar.urls["credentials"], "/latest/api/token", TTL, method="PUT").body.decode()
-
-    def status(sidecar: RunningSidecar, value: str) -> int:
-        return fetch(sidecar.urls["credentials"], ROLE, f"X-aliyun-ecs-metadata-token: {value}").status
-
-    with serve(optional, home=home, env=variables) as sidecar:
-        sidecar.process.event("credentials_issued")
-        before = token(sidecar)
-        (home / "config.json").write_text(json.dumps(required))
-        sidecar.process.event("config_reloaded")
-        after = token(sidecar)
-        assert [status(sidecar, value) for value in (before, after, "none")] == [200, 200, 401]
-        kill(sidecar)
-    with serve(required, home=home, env=variables) as sidecar:
-        sidecar.process.event("credentials_issued")
-        assert status(sidecar, after) == 200
-
-
-def test_metadata_session_tokens(cloud: EmulatedCloud, home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """After a restart a metadata session token is still accepted; a token of another sidecar is rejected."""
-    required = {"access": {"metadataTokens": "required"}}
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    tokens = []
-    for directory in (home, elsewhere):
-        with serve(settings(cloud, directory, **required), home=directory, env=CACHE_ENV) as sidecar:
-            sidecar.process.event("credentials_issued")
-            tokens.append(fetch(sidecar.urls["credentials"], "/latest/api/token", TTL, method="PUT").body.decode())
-            kill(sidecar)
-    with serve(settings(cloud, home, **required), home=home, env=CACHE_ENV) as sidecar:
-        sidecar.process.event("credentials_restored")
-        header = "X-aliyun-ecs-metadata-token"
-        statuses = [fetch(sidecar.urls["credentials"], ROLE, f"{header}: {token}").status for token in tokens]
-
-    assert statuses == [200, 401]

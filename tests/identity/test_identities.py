@@ -57,14 +57,14 @@ def test_token_file_path_wins_over_the_variable(
     named = {name: str(files.get(value, value)) for name, value in keys.items()}
     config = convert({"authnMethod": "OIDC", **named}, IdaasOidc)
 
-    read = config.token("identity", {name: str(files[value]) for name, value in environ.items()})
+    read = config.token_reader("identity", {name: str(files[value]) for name, value in environ.items()})
 
     assert read() == token
 
 
 def test_default_token_file_is_that_of_kubernetes() -> None:
     """Without settings the token file of Kubernetes is read, and the error names it where it is missing."""
-    read = IdaasOidc().token("identity", {})
+    read = IdaasOidc().token_reader("identity", {})
 
     with pytest.raises(NotThereYet, match=r"/var/run/secrets/kubernetes.io/serviceaccount/token: no such file"):
         read()

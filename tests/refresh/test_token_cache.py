@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -147,3 +150,27 @@ async def test_last_caller_that_leaves_ends_the_request(cache: TokenCache, issue
 
     assert (await next_caller).value == "token-2"
     assert (await cache.token("a", issuer.fetch)).value == "token-2"
+
+
+async def test_failed_request_keeps_no_frames(cache: TokenCache) -> None:
+    """A failed request leaves no reference cycle: a body in a frame of its traceback is freed with the error."""
+
+    class Body:
+        """An object that a frame of the traceback refers to."""
+
+    async def fetch() -> Token:
+        body = Body()
+        bodies.append(weakref.ref(body))
+        await asyncio.sleep(0)
+        raise Unreachable("away")
+
+    bodies: list[weakref.ref[Body]] = []
+    gc.disable()
+    try:
+        with contextlib.suppress(Unreachable):  # `pytest.raises` would keep the error
+            await cache.token("a", fetch)
+        await asyncio.sleep(0)
+
+        assert [body() for body in bodies] == [None]
+    finally:
+        gc.enable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.serve.handlers.credential_endpoint import MOST_USERS
-from app.serve.handlers.outcome import Answer
+from app.serve.handlers.outcome import LabelledResponse
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, no_process
 from app.serve.request import Request
 
@@ -21,7 +21,7 @@ def user(uid: int) -> Peer:
 def first_use(sidecar: Offline, peer: Peer) -> str | None:
     """Request credentials; return their access key id if this is the peer's first use of them, else None."""
     answer = sidecar.handler.decide(Request(b"GET", b"/credentials", [(b"host", b"localhost")], peer))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, LabelledResponse)
     assert answer.response.status == 200
     return answer.first_use.access_key_id if answer.first_use is not None else None
 

@@ -13,7 +13,7 @@ from app.observe.counters import RequestCounters
 from app.serve.dispatch import Dispatcher, Outcome
 from app.serve.handlers.credential_endpoint import CredentialEndpoint
 from app.serve.handlers.credentials import CredentialHandler
-from app.serve.handlers.outcome import NEVER, Answer, Grant, Pending
+from app.serve.handlers.outcome import NEVER, Grant, LabelledResponse, Pending
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, no_process
 from app.serve.request import Request
 from app.serve.responses import NOT_FOUND, THROTTLED, Response, document
@@ -24,36 +24,36 @@ PEER = Peer(lambda: None, no_process)
 REQUEST = Request(b"GET", b"/credentials", [(b"host", b"a")], PEER)
 HEAD = b"GET /credentials HTTP/1.1\r\nHost: a\r\n\r\n"
 SESSION = Credentials("STS.id", "secret", "token", 0.0, 3600.0)
-SERVED = Answer(document(200, {}), "credentials", "p2", "", False, SESSION)
+SERVED = LabelledResponse(document(200, {}), "credentials", "p2", "", False, SESSION)
 NOW = 1_000.0
 
 
 class Handler:
     """A handler that gives the answers of a test in turn, and records what it was asked."""
 
-    def __init__(self, *answers: Answer | Pending) -> None:
+    def __init__(self, *answers: LabelledResponse | Pending) -> None:
         self.answers = list(answers)
-        self.throttled: Answer | None = None
-        self.resolved: Answer | Pending | Grant = SERVED
+        self.throttled: LabelledResponse | None = None
+        self.resolved: LabelledResponse | Pending | Grant = SERVED
         self.still_valid = True
         self.asked: list[Any] = []
 
-    def throttle(self, target: bytes, peer: Peer) -> Answer | None:
+    def throttle(self, target: bytes, peer: Peer) -> LabelledResponse | None:
         """Return the refusal, if any."""
         self.asked.append(("throttle", target, peer))
         return self.throttled
 
-    def decide(self, request: Request, *, waited: bool = False) -> Answer | Pending:
+    def decide(self, request: Request, *, waited: bool = False) -> LabelledResponse | Pending:
         """Return the next answer."""
         self.asked.append(("answer", request, waited))
         return self.answers.pop(0)
 
-    def redeem(self, grant: Grant, peer: Peer) -> Answer | Pending:
+    def redeem(self, grant: Grant, peer: Peer) -> LabelledResponse | Pending:
         """Return the next answer."""
         self.asked.append(("redeem", grant, peer))
         return self.answers.pop(0)
 
-    def resolve(self, request: Request) -> Answer | Pending | Grant:
+    def resolve(self, request: Request) -> LabelledResponse | Pending | Grant:
         """Return what the test says."""
         self.asked.append(("resolve", request))
         return self.resolved
@@ -140,7 +140,7 @@ def test_served_credentials(
 
 def test_refusal(dispatcher: Callable[[Handler], Dispatcher], counters: RequestCounters, audit: Audit) -> None:
     """A refusal is counted and in the audit."""
-    refusal = Answer(NOT_FOUND, "denied", "p2", denied="Caller")
+    refusal = LabelledResponse(NOT_FOUND, "denied", "p2", denied="Caller")
 
     assert dispatcher(Handler(refusal, refusal))(REQUEST) is NOT_FOUND
     assert counters.requests == {("metadata", "denied", 404, "p2"): 1}
@@ -151,7 +151,7 @@ def test_refusal(dispatcher: Callable[[Handler], Dispatcher], counters: RequestC
 
 def test_other_answer(dispatcher: Callable[[Handler], Dispatcher], counters: RequestCounters, audit: Audit) -> None:
     """An answer that is neither a refusal nor credentials is only counted as a request."""
-    assert dispatcher(Handler(Answer(NOT_FOUND, "other")))(REQUEST) is NOT_FOUND
+    assert dispatcher(Handler(LabelledResponse(NOT_FOUND, "other")))(REQUEST) is NOT_FOUND
     assert counters.requests == {("metadata", "other", 404, ""): 1}
     assert (counters.denied, counters.last_served, audit.lines) == ({}, {}, [])
 
@@ -159,7 +159,7 @@ def test_other_answer(dispatcher: Callable[[Handler], Dispatcher], counters: Req
 def test_throttled_request(dispatcher: Callable[[Handler], Dispatcher], counters: RequestCounters) -> None:
     """A request above the caller's rate costs no further work."""
     handler = Handler()
-    handler.throttled = Answer(THROTTLED, "throttled", denied="Rate")
+    handler.throttled = LabelledResponse(THROTTLED, "throttled", denied="Rate")
     at = dispatcher(handler)
 
     assert at(REQUEST) is THROTTLED
@@ -225,7 +225,7 @@ def test_remembered_request(dispatcher: Callable[[Handler], Dispatcher], audit: 
 
 @pytest.mark.parametrize("resolved", [SERVED, Pending(lambda: asyncio.sleep(0), None, cold=True), grant(is_get=False)])
 def test_what_is_not_remembered(
-    dispatcher: Callable[[Handler], Dispatcher], resolved: Answer | Pending | Grant
+    dispatcher: Callable[[Handler], Dispatcher], resolved: LabelledResponse | Pending | Grant
 ) -> None:
     """Only a GET that its bytes alone decide is remembered."""
     handler = Handler()
@@ -281,7 +281,7 @@ def test_throttled_repetition(dispatcher: Callable[[Handler], Dispatcher], count
     at.remember(HEAD, REQUEST, keep_alive=True)
     found = at.recall(HEAD)
     assert found is not None
-    handler.throttled = Answer(THROTTLED, "throttled", denied="Rate")
+    handler.throttled = LabelledResponse(THROTTLED, "throttled", denied="Rate")
 
     assert at.repeat(found, PEER) is THROTTLED
     assert counters.denied == {"Rate": 1}
@@ -324,6 +324,6 @@ def test_decisions_are_dropped(
 def test_new_handler(dispatcher: Callable[[Handler], Dispatcher]) -> None:
     """Another handler answers from the next request on."""
     at = dispatcher(Handler(SERVED))
-    at.apply(cast(CredentialHandler, Handler(Answer(NOT_FOUND, "other"))))
+    at.apply(cast(CredentialHandler, Handler(LabelledResponse(NOT_FOUND, "other"))))
 
     assert at(REQUEST) is NOT_FOUND

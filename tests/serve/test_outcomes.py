@@ -13,7 +13,7 @@ from app.serve.callers import AllowedCallers
 from app.serve.ecs_metadata import MetadataValues, SessionTokens
 from app.serve.handlers.credential_endpoint import CredentialEndpoint
 from app.serve.handlers.credentials import CredentialHandler, ListenerRules
-from app.serve.handlers.outcome import NEVER, Answer, Grant, Pending
+from app.serve.handlers.outcome import NEVER, Grant, LabelledResponse, Pending
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, PeerProcess, no_process
 from app.serve.rate_limit import RateLimit
 from app.serve.request import Request
@@ -80,15 +80,17 @@ def outcome(
     method: bytes = b"GET",
     peer: Peer = UNKNOWN_PEER,
     waited: bool = False,
-) -> Answer | Pending:
+) -> LabelledResponse | Pending:
     """Return what the handler makes of a request."""
     return at.decide(Request(method, target, [HOST, *headers], peer), waited=waited)
 
 
-def answered(at: CredentialHandler, target: bytes, *headers: tuple[bytes, bytes], method: bytes = b"GET") -> Answer:
+def answered(
+    at: CredentialHandler, target: bytes, *headers: tuple[bytes, bytes], method: bytes = b"GET"
+) -> LabelledResponse:
     """Return the answer to a request that does not wait."""
     found = outcome(at, target, *headers, method=method)
-    assert isinstance(found, Answer)
+    assert isinstance(found, LabelledResponse)
     return found
 
 
@@ -150,7 +152,7 @@ def test_labels_of_refusals(
     """A malformed request and a refused one have labels of their own, and the reason."""
     answer = handler.decide(Request(b"GET", b"/credentials", list(headers)))
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, LabelledResponse)
     assert (answer.label, answer.profile, answer.denied) == (label, "", reason)
 
 
@@ -163,7 +165,7 @@ def test_metadata_only_label(endpoints: Endpoints, rules: ListenerRules) -> None
     """The metadata listener counts other paths as `other`; a listener serves all paths unless told otherwise."""
     at = CredentialHandler(endpoints, replace(rules, metadata_only=True))
 
-    assert answered(at, b"/credentials") == Answer(NOT_FOUND, "other")
+    assert answered(at, b"/credentials") == LabelledResponse(NOT_FOUND, "other")
     assert not rules.metadata_only
 
 
@@ -195,7 +197,7 @@ def test_cold_start(
 
     assert outcome(handler, target) == Pending(endpoints["default"].refreshed, patience, cold=True)
     answer = outcome(handler, target, waited=True)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, LabelledResponse)
     assert (answer.response.status, answer.label, answer.profile) == (503, label, "default")
     assert (answer.below_horizon, answer.first_use) == (None, None)
 
@@ -234,7 +236,7 @@ def test_callers(
     endpoints["default"].callers = OWNER
     answer = outcome(handler, target, peer=peer)
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, LabelledResponse)
     assert (answer.response.status, answer.denied, answer.profile) == (status, denied, "default")
     assert answer.label == ("denied" if denied else answer.label)
     assert outcome(handler, b"/credentials/p2", peer=peer).response.status == 200  # type: ignore[union-attr]
@@ -250,7 +252,7 @@ def test_groups_are_attested_first(handler: CredentialHandler, endpoints: Endpoi
     assert outcome(handler, target, peer=peer) == Pending(peer.attest_process, None, cold=False)
     for groups, status in (((500,), 200), ((501,), 403)):
         answer = outcome(handler, target, peer=user(1002, *groups))
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, LabelledResponse)
         assert answer.response.status == status
 
 
@@ -271,7 +273,7 @@ def test_role_list(
         endpoints[name].callers = OWNER
     answer = outcome(handler, ROLES, peer=peer)
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, LabelledResponse)
     assert (answer.response.body, answer.label) == (expected, "ecs_list")
     assert answer.response.headers[0] == (b"Content-Type", b"text/plain; charset=utf-8")
 
@@ -284,8 +286,8 @@ def test_role_list_without_any_role(handler: CredentialHandler, endpoints: Endpo
     answer = outcome(handler, ROLES, peer=user(1002, 501))
     unknown = outcome(handler, ROLES)
 
-    assert isinstance(answer, Answer)
-    assert isinstance(unknown, Answer)
+    assert isinstance(answer, LabelledResponse)
+    assert isinstance(unknown, LabelledResponse)
     assert (answer.denied, answer.label) == ("Caller", "denied")
     assert (
         json.loads(answer.response.body)["Message"] == "this profile is restricted to other users (callers) (IDS-507)"
@@ -324,7 +326,7 @@ def test_throttle(endpoints: Endpoints, rules: ListenerRules, clock: Clock) -> N
     assert [at.throttle(b"/credentials", first) for _ in range(3)] == [
         None,
         None,
-        Answer(THROTTLED, "throttled", denied="Rate"),
+        LabelledResponse(THROTTLED, "throttled", denied="Rate"),
     ]
     assert at.throttle(b"/healthz", first) is None
     assert at.throttle(b"/credentials", second) is None
@@ -431,7 +433,7 @@ def test_metadata_listener_needs_no_path_token(endpoints: Endpoints, rules: List
     at = CredentialHandler(endpoints, replace(rules, path_token=PATH_TOKEN, metadata_only=True))
 
     assert answered(at, ROLES).response.body == b"default"
-    assert answered(at, b"/" + PATH_TOKEN + b"/credentials") == Answer(NOT_FOUND, "other")
+    assert answered(at, b"/" + PATH_TOKEN + b"/credentials") == LabelledResponse(NOT_FOUND, "other")
 
 
 def test_rules_show_no_secret(rules: ListenerRules) -> None:

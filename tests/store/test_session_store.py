@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
-from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -14,113 +12,15 @@ import pytest
 
 from app.config.loader import Loaded
 from app.config.settings import Profile
-from app.core.errors import ConfigError, Refused
-from app.core.events import ClockRead, Dropped, Event, Refreshed, StoreFailed
-from app.core.values import Credentials
+from app.core.errors import ConfigError
+from app.core.events import ClockRead, Dropped, Event, StoreFailed
 from app.store.errors import EntryError, StoreError
 from app.store.sealed_cache import SealedCache
 from app.store.session_store import SessionStore
 
 from ..conftest import configuration
+from .fake_cache import REFUSED, FakeCache, messages, refreshed, session, settle
 from .sessions import KEY
-
-REFUSED = Refused("no", status=403, code="NoPermission", withdrawn=True)
-
-
-def session(number: int) -> Credentials:
-    """Return the session `number`."""
-    return Credentials(f"STS.{number}", "secret", "token", 1_767_323_045.0, 1_767_326_645.0)
-
-
-def refreshed(number: int, profile: str = "default") -> Refreshed:
-    """Return the event that a profile has the session `number`."""
-    return Refreshed(profile, session(number), 0.0, 0.0)
-
-
-@dataclass
-class FakeCache:
-    """A cache in memory that raises the errors of `errors`, and hangs while `unblocked` is not set."""
-
-    entries: dict[str, Credentials] = field(default_factory=dict)
-    errors: dict[str, Exception] = field(default_factory=dict)
-    """By the operation (`read`, `write`, `remove`, `tidy`), or by operation and profile (`read p2`)."""
-    unblocked: threading.Event = field(default_factory=threading.Event)
-    begun: threading.Event = field(default_factory=threading.Event)
-    """Set by the first operation."""
-
-    writes: int = 0
-    removals: int = 0
-
-    def __post_init__(self) -> None:
-        self.unblocked.set()
-
-    def read(self, name: str, _profile: Profile) -> Credentials | None:
-        """Return the entry of a profile."""
-        self._raise_error("read", name)
-        return self.entries.get(name)
-
-    def write(self, name: str, _profile: Profile, credentials: Credentials) -> None:
-        """Replace the entry of a profile."""
-        self._raise_error("write", name)
-        self.writes += 1
-        self.entries[name] = credentials
-
-    def remove(self, name: str) -> None:
-        """Remove the entry of a profile."""
-        self._raise_error("remove", name)
-        self.removals += 1
-        self.entries.pop(name, None)
-
-    def tidy(self, names: Collection[str]) -> None:
-        """Remove all entries except those of `names`."""
-        self._raise_error("tidy")
-        self.entries = {name: entry for name, entry in self.entries.items() if name in names}
-
-    def _raise_error(self, operation: str, name: str = "") -> None:
-        self.begun.set()
-        self.unblocked.wait(600)
-        error = self.errors.get(f"{operation} {name}") or self.errors.get(operation)
-        if error is not None:
-            raise error
-
-
-@pytest.fixture
-def fake_cache() -> FakeCache:
-    """An empty cache without errors."""
-    return FakeCache()
-
-
-@pytest.fixture
-def events() -> list[Event]:
-    """The events that the store has emitted."""
-    return []
-
-
-@pytest.fixture
-async def store(fake_cache: FakeCache, events: list[Event], profile: Profile) -> AsyncIterator[SessionStore]:
-    """A store that waits 20 s for the fake cache, so that no test depends on the speed of the machine."""
-    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=20)
-    yield store
-    await store.aclose()
-
-
-@pytest.fixture
-async def impatient_store(fake_cache: FakeCache, events: list[Event], profile: Profile) -> AsyncIterator[SessionStore]:
-    """A store that waits 0.2 s for the fake cache."""
-    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.05)
-    yield store
-    fake_cache.unblocked.set()
-    await store.aclose()
-
-
-def messages(events: list[Event]) -> list[tuple[str, str]]:
-    """Return profile and message of each reported problem."""
-    return [(event.profile, event.message) for event in events if isinstance(event, StoreFailed)]
-
-
-async def settle(store: SessionStore) -> None:
-    """Wait until all earlier operations have ended: operations run in order."""
-    await store.restore([])
 
 
 async def test_last_session_of_each_profile_is_restored(store: SessionStore) -> None:
@@ -148,58 +48,6 @@ async def test_remove_waits_for_the_removal(store: SessionStore, fake_cache: Fak
     """When `remove` returns, the entry is gone."""
     store.observe(refreshed(1))
     await store.remove("default")
-
-    assert fake_cache.entries == {}
-
-
-async def test_removal_is_made_when_the_disk_answers(
-    impatient_store: SessionStore, fake_cache: FakeCache, events: list[Event]
-) -> None:
-    """Removals that a disk did not answer in time are reported, and made all the same when it answers."""
-    fake_cache.entries = {"p1": session(1), "p2": session(2)}
-    fake_cache.unblocked.clear()
-    await impatient_store.remove("p1")
-    await impatient_store.remove("p2")
-    fake_cache.unblocked.set()
-    await impatient_store._in_order("", int)  # the turn after both
-
-    assert fake_cache.entries == {}
-    assert [name for name, _ in messages(events)] == ["p1", "p2"]
-
-
-@pytest.mark.parametrize("last", ["purge", "session"])
-async def test_purges_beside_a_disk_that_hangs_do_not_queue_up(
-    last: str, store: SessionStore, fake_cache: FakeCache
-) -> None:
-    """While a disk hangs, a hundred purges and new sessions of a profile wait as one removal and one write."""
-    fake_cache.entries = {"default": session(0)}
-    fake_cache.unblocked.clear()
-    store.observe(refreshed(1))
-    tasks = asyncio.all_tasks()
-    removals = []
-    for number in range(100):
-        removals.append(store.remove("default"))
-        store.observe(refreshed(number))
-    if last == "purge":
-        removals.append(store.remove("default"))
-    assert len(asyncio.all_tasks() - tasks) <= 4
-    fake_cache.unblocked.set()
-    await asyncio.gather(*removals)
-    await store._in_order("", int)
-
-    assert fake_cache.removals <= 2
-    assert fake_cache.writes <= 2
-    assert fake_cache.entries == ({} if last == "purge" else {"default": session(99)})
-
-
-async def test_callers_that_leave_do_not_end_a_removal(store: SessionStore, fake_cache: FakeCache) -> None:
-    """A removal is made for a caller that has given up, too."""
-    fake_cache.entries = {"default": session(0)}
-    fake_cache.unblocked.clear()
-    caller = asyncio.ensure_future(store.remove("default"))
-    caller.cancel()
-    fake_cache.unblocked.set()
-    await store._in_order("", int)
 
     assert fake_cache.entries == {}
 
@@ -276,23 +124,6 @@ async def test_unexpected_error_is_reported_by_its_type(
     assert messages(events) == [("", "RuntimeError; service goes on without it")]
 
 
-async def test_hanging_disk_does_not_block(
-    impatient_store: SessionStore, fake_cache: FakeCache, events: list[Event]
-) -> None:
-    """A disk that hangs delays start, operations and end by at most `patience`, and is reported once."""
-    fake_cache.unblocked.clear()
-    async with asyncio.timeout(60):
-        assert await impatient_store.restore(["default", "p2"]) == {}
-        impatient_store.observe(refreshed(1))
-        await impatient_store.remove("default")
-        await impatient_store.aclose()
-
-    assert [profile for profile, _ in messages(events)] == ["", "default"]
-    assert "did not answer" in messages(events)[0][1]
-    assert messages(events)[1][1].startswith("the disk did not answer in time; the entry stays there")
-    assert [event.error_code for event in events if isinstance(event, StoreFailed)][1] == "IDS-601"
-
-
 async def test_ask(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
     """`ask` returns the disk's answer; a failure is reported for all profiles, and the answer is None."""
 
@@ -302,22 +133,6 @@ async def test_ask(store: SessionStore, fake_cache: FakeCache, events: list[Even
     assert await store.ask(lambda: 1) == 1
     assert await store.ask(fails) is None
     assert messages(events) == [("", "/cache: full; service goes on without it")]
-
-
-async def test_ask_a_hanging_disk(impatient_store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
-    """Where no answer comes in time, the answer is None; that is reported, once with what the disk owes after it."""
-
-    def hangs() -> None:
-        fake_cache.unblocked.wait(600)
-
-    fake_cache.unblocked.clear()
-    async with asyncio.timeout(60):
-        assert await impatient_store.ask(hangs) is None
-        assert await impatient_store.restore(["default"]) == {}
-    fake_cache.unblocked.set()
-
-    ((name, message),) = messages(events)
-    assert (name, "did not answer within" in message) == ("", True)
 
 
 @pytest.mark.parametrize("store_name", ["cache", "files"])
@@ -381,23 +196,6 @@ async def test_one_good_operation_ends_a_problem(
     ]
 
 
-async def test_a_hanging_disk_is_left_behind(fake_cache: FakeCache, events: list[Event], profile: Profile) -> None:
-    """After the end, only the operation under way still reaches a disk that hung."""
-    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.05)
-    fake_cache.unblocked.clear()
-    store.observe(refreshed(1))
-    assert await asyncio.to_thread(fake_cache.begun.wait, 60)
-    store.observe(refreshed(2, "p2"))
-    await store.aclose()
-    assert fake_cache.entries == {}  # the end did not wait for the disk
-    fake_cache.unblocked.set()
-    async with asyncio.timeout(60):
-        while not fake_cache.entries:  # noqa: ASYNC110 - a thread sets no event
-            await asyncio.sleep(0.01)
-
-    assert fake_cache.entries == {"default": session(1)}
-
-
 async def test_ended_operations_are_forgotten(store: SessionStore) -> None:
     """The store keeps no operation that has ended: a process writes sessions for months."""
     counts = []
@@ -431,67 +229,3 @@ async def test_session_is_bound_to_the_configuration_at_its_time(
     assert cache.read("default", after) == session(2)
     with pytest.raises(EntryError):
         cache.read("default", before)
-
-
-# --- a disk that hangs for hours --------------------------------------------------------------------------------------
-
-
-async def test_sessions_do_not_queue_up(store: SessionStore, fake_cache: FakeCache) -> None:
-    """While the disk hangs, only the last session of each profile waits; it is written when the disk answers."""
-    fake_cache.unblocked.clear()
-    store.tidy(["default"])  # occupies the thread
-    for number in range(100):
-        store.observe(refreshed(number))
-    fake_cache.unblocked.set()
-    await store.aclose()
-
-    assert fake_cache.writes == 1
-    assert fake_cache.entries == {"default": session(99)}
-
-
-async def test_removal_comes_between_two_writes(store: SessionStore, fake_cache: FakeCache) -> None:
-    """A removal while the disk hangs drops the session before it and keeps the one after it."""
-    fake_cache.unblocked.clear()
-    store.tidy(["default"])
-    store.observe(refreshed(1))
-    store.observe(Dropped("default", REFUSED))
-    store.observe(refreshed(2))
-    fake_cache.unblocked.set()
-    await store.aclose()
-
-    assert fake_cache.entries == {"default": session(2)}
-
-
-async def test_disk_of_one_profile_holds_up_no_other(events: list[Event], profile: Profile) -> None:
-    """Where the profiles' places are apart, a disk that hangs is reported for its profile, and no other waits."""
-
-    class OneHangs(FakeCache):
-        def _raise_error(self, operation: str, name: str = "") -> None:
-            if name == "hung":
-                self.unblocked.wait(600)
-
-    def reported(name: str) -> bool:
-        return (name, "the disk did not answer in time; service goes on without it") in messages(events)
-
-    async def found(*names: str) -> None:
-        while cache.entries.keys() != set(names):  # noqa: ASYNC110 - a thread sets no event
-            await asyncio.sleep(0.01)
-
-    cache = OneHangs()
-    cache.unblocked.clear()
-    store = SessionStore(cache, lambda _name: profile, events.append, apart=True, patience=20, slow=0.05)
-    async with asyncio.timeout(60):
-        for name in ("hung", "removed", "other"):
-            store.observe(refreshed(1, name))
-        await found("removed", "other")
-        store.tidy(["hung", "other"])
-        await found("other")
-        await store.remove("other")
-        await found()
-        while not reported("hung"):  # noqa: ASYNC110 - the report sets no event
-            await asyncio.sleep(0.01)
-
-    assert not reported("")  # a busy machine may report the others, too: each for itself
-    cache.unblocked.set()
-    await store.aclose()
-    assert cache.entries.keys() == {"hung"}

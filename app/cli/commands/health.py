@@ -2,7 +2,7 @@
 `health`: one GET to the running sidecar, for images without curl.
 
 A probe that runs every few seconds must cost milliseconds. The command therefore imports neither the loader nor an
-HTTP client, and reads the ops address from the configuration without checking the rest of the file.
+HTTP client. It reads the ops address from the configuration without checking the rest of the file.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ...core.addresses import listen_address
 from ...core.checks import place_of, profile_of
 from ...core.errors import ConfigError
 from ...system.json_file import read_object
-from ..finding import Step, broken, warning
+from ..finding import Finding, Step, broken, warning
 from ..target import Target
 
 NAME = "configuration"
@@ -72,15 +72,6 @@ class Configuration:
 def run(target: Target) -> Configuration:
     """Read the configuration as `serve` does. Where something is wrong, go on with what is right."""
     examined = examine(target.config, target.environ, hostname=target.hostname, default_path=target.default_path)
-    mistakes = list(dict.fromkeys(mistake for _, mistake in examined.found))
-    owners = [line for line in mistakes if line.error_code == OF_ANOTHER_USER]
-    owned = {place for place, line in examined.found if line in owners}
-    found = [broken(line.error_code, line.cause, line.cure) for line in mistakes if line not in owners]
-    found += [
-        warning(each.error_code, each.cause, each.cure)
-        for each in examined.warnings
-        if place_of(each) not in owned or each.error_code != EXPOSED  # a file that its owner reads is not exposed
-    ]
     values = [as_members(row) for row in rows(examined) if row.mistakes or row.key in examined.sources]
     sound = examined.sound()
     loaded = None
@@ -93,8 +84,21 @@ def run(target: Target) -> Configuration:
     wrong = [name for name in names if loaded is not None and name not in loaded.settings.profiles]
     if wrong:
         summary += f"; with mistakes: {', '.join(wrong)}"
-    step = Step(NAME, summary, findings=found, facts={"values": values} if values else {})
+    step = Step(NAME, summary, findings=_findings(examined), facts={"values": values} if values else {})
     return Configuration(step, examined, loaded, sound.server if sound is not None else _server(target))
+
+
+def _findings(examined: Examined) -> list[Finding]:
+    """Return the mistakes and the warnings as findings. A secret that its owner can read is neither."""
+    mistakes = list(dict.fromkeys(mistake for _, mistake in examined.found))
+    owned = {place for place, mistake in examined.found if mistake.error_code == OF_ANOTHER_USER}
+    found = [broken(each.error_code, each.cause, each.cure) for each in mistakes if each.error_code != OF_ANOTHER_USER]
+    found += [
+        warning(each.error_code, each.cause, each.cure)
+        for each in examined.warnings
+        if place_of(each) not in owned or each.error_code != EXPOSED  # a file that its owner reads is not exposed
+    ]
+    return found
 
 
 def beside(read: Configuration, status: Mapping[str, Any], own: str) -> Step:

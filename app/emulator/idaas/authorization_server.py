@@ -33,7 +33,7 @@ class AuthorizationServer:
         self._token_issuer = TokenIssuer(keys, random)
         self._random = random
 
-    def token(self, request: Request) -> Response:
+    def token_response(self, request: Request) -> Response:
         """Return a token for the authenticated client (client credentials, token exchange). Raises `RefusedError`."""
         check_token_request(request)
         client_id = self._authenticator.authenticate(request)

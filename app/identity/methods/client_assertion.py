@@ -43,15 +43,15 @@ class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", f
     ] = None
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
-        yield check(self.token, place, {}, needs=self._keys(place))
+        yield check(self.token_reader, place, {}, needs=self._keys(place))
 
     def token_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
-        yield check(lambda: self.token(place, environ)(), needs=self._keys(place))
+        yield check(lambda: self.token_reader(place, environ)(), needs=self._keys(place))
 
     def _keys(self, place: str) -> tuple[str, ...]:
         return key_paths(place, self.key("token_env_var_name"), self.key("token_file"))
 
-    def token(self, place: str, environ: Mapping[str, str]) -> Secret:
+    def token_reader(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the token. Raises ConfigError unless exactly one key is set."""
         return secrets.one_of(
             environ,
@@ -64,6 +64,6 @@ class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", f
 
     def build(self, parts: ClientParts) -> TokenSource:
         context = parts.context
-        read = self.token(parts.place, context.environ)
+        read = self.token_reader(parts.place, context.environ)
         token = ForeignToken(read, parts.place, context.now, context.is_synchronised, context.disk)
         return parts.token_endpoint_source(ForeignAssertion(token))

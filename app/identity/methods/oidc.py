@@ -53,7 +53,7 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
 
     def token_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
         needs = key_paths(place, self.key("oidc_token_file_path"), self.key("oidc_token_file_path_env_var_name"))
-        yield check(lambda: self.token(place, environ)(), needs=needs)
+        yield check(lambda: self.token_reader(place, environ)(), needs=needs)
 
     def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         if not self.oidc_token_file_path:
@@ -61,7 +61,7 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
             path = environ.get(named, "").strip() if named else KUBERNETES_TOKEN
             yield from [(path, READ_LATER)] if path else ()
 
-    def token(self, place: str, environ: Mapping[str, str]) -> FileSecret:
+    def token_reader(self, place: str, environ: Mapping[str, str]) -> FileSecret:
         """
         Return the reader of the token. The file is found in the SDK's order: path, variable, Kubernetes' own file.
 
@@ -79,7 +79,7 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
         context = parts.context
 
         async def assertion() -> str:
-            read = self.token(parts.place, context.environ)
+            read = self.token_reader(parts.place, context.environ)
             token = ForeignToken(read, parts.place, context.now, context.is_synchronised, context.disk)
             return (await token.token()).value
 

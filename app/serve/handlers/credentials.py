@@ -22,7 +22,7 @@ from ..request import Request
 from ..responses import NOT_FOUND, THROTTLED, document, method_not_allowed
 from .credential_endpoint import CredentialEndpoint
 from .ecs import EcsRoutes, metadata_path
-from .outcome import Answer, Grant, Pending, denied
+from .outcome import Grant, LabelledResponse, Pending, denied
 
 URI_PATIENCE = 4.0
 """Seconds that a cold start may hold a URI client. The shortest time limit of these clients is Node's: 5 s."""
@@ -70,19 +70,19 @@ class CredentialHandler:
         self._endpoints[endpoint.source.profile.encode()] = endpoint
         self._ecs.replace(endpoint)
 
-    def throttle(self, target: bytes, peer: Peer) -> Answer | None:
+    def throttle(self, target: bytes, peer: Peer) -> LabelledResponse | None:
         """Return the refusal of a request above the caller's rate. Call this once per request, before any work."""
         # Starvation: one user may send requests without end. The liveness probe has no limit.
         if self._rules.rate is None or target == HEALTHZ or self._rules.rate.allows(peer):
             return None
-        return Answer(THROTTLED, "throttled", denied="Rate")
+        return LabelledResponse(THROTTLED, "throttled", denied="Rate")
 
-    def decide(self, request: Request, *, waited: bool = False) -> Answer | Pending:
+    def decide(self, request: Request, *, waited: bool = False) -> LabelledResponse | Pending:
         """Return the answer, or the event to wait for. `waited`: the wait for the first credentials is over."""
         found = self.resolve(request)
         return self.redeem(found, request.peer, waited=waited) if isinstance(found, Grant) else found
 
-    def resolve(self, request: Request) -> Answer | Pending | Grant:
+    def resolve(self, request: Request) -> LabelledResponse | Pending | Grant:
         """
         Return the grant that the request's bytes ask for. A request for anything else gets its answer or a wait.
 
@@ -96,12 +96,12 @@ class CredentialHandler:
         if below_latest is not None:
             return self._metadata(below_latest, request)
         if self._rules.metadata_only:
-            return Answer(NOT_FOUND, "other")
+            return LabelledResponse(NOT_FOUND, "other")
         if path == HEALTHZ:
-            return Answer(_HEALTHY if request.method in (b"GET", b"HEAD") else _READ_ONLY, "healthz")
+            return LabelledResponse(_HEALTHY if request.method in (b"GET", b"HEAD") else _READ_ONLY, "healthz")
         return self._credentials(path, request)
 
-    def redeem(self, grant: Grant, peer: Peer, *, waited: bool = False) -> Answer | Pending:
+    def redeem(self, grant: Grant, peer: Peer, *, waited: bool = False) -> LabelledResponse | Pending:
         """Return the credentials of a grant, if the caller may have them now."""
         endpoint = grant.endpoint
         profile = endpoint.source.profile
@@ -112,22 +112,22 @@ class CredentialHandler:
             if denial is not None:
                 return denied(denial, profile)
         if not grant.is_get:
-            return Answer(_GET_ONLY, grant.label)
+            return LabelledResponse(_GET_ONLY, grant.label)
         found = endpoint.current()
         if found is not None:
             response, below_horizon = found
             if grant.label == "aws":
                 response = endpoint.aws_response()
-            return Answer(response, grant.label, profile, "", below_horizon, endpoint.first_use_by(peer.uid))
+            return LabelledResponse(response, grant.label, profile, "", below_horizon, endpoint.first_use_by(peer.uid))
         if not waited:
             return Pending(endpoint.refreshed, grant.patience, cold=True)
-        return Answer(endpoint.unavailable(), grant.label, profile)
+        return LabelledResponse(endpoint.unavailable(), grant.label, profile)
 
     def valid(self, grant: Grant) -> bool:
         """Return whether the metadata session token behind a remembered grant, if any, is still valid."""
         return self._rules.now() < grant.not_after
 
-    def _credentials(self, path: bytes, request: Request) -> Answer | Grant:
+    def _credentials(self, path: bytes, request: Request) -> LabelledResponse | Grant:
         if self._rules.path_token is not None:
             # SSRF: an attacker who makes the application request a URL does not know the path token.
             first, _, rest = path[1:].partition(b"/")
@@ -138,11 +138,11 @@ class CredentialHandler:
         name, is_aws = _profile_name(path)
         endpoint = self._endpoints.get(name)
         if endpoint is None:
-            return Answer(NOT_FOUND, "other")
+            return LabelledResponse(NOT_FOUND, "other")
         label = "aws" if is_aws else "credentials"
         return Grant(endpoint, label, URI_PATIENCE, request.method == b"GET")
 
-    def _metadata(self, path: bytes, request: Request) -> Answer | Pending | Grant:
+    def _metadata(self, path: bytes, request: Request) -> LabelledResponse | Pending | Grant:
         needs_token = self._rules.path_token is not None and not self._rules.metadata_only
         if needs_token and not self._has_header_token(request):
             return denied(_NO_PATH_TOKEN)

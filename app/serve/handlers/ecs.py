@@ -10,7 +10,7 @@ from ..ecs_metadata import TOKEN_HEADER, TTL_HEADER, MetadataValues, SessionToke
 from ..request import Request
 from ..responses import NOT_FOUND, TEXT, UNSUITABLE, Response, error, method_not_allowed, response
 from .credential_endpoint import CredentialEndpoint
-from .outcome import Answer, Grant, Pending, denied
+from .outcome import Grant, LabelledResponse, Pending, denied
 
 ECS_PATIENCE = 0.8
 """Seconds that a cold start may hold an ECS client: most SDKs give up after 1."""
@@ -63,26 +63,26 @@ class EcsRoutes:
         self._in_order[self._in_order.index(self._endpoints[name])] = endpoint
         self._endpoints[name] = endpoint
 
-    def resolve(self, path: bytes, request: Request) -> Answer | Pending | Grant:
+    def resolve(self, path: bytes, request: Request) -> LabelledResponse | Pending | Grant:
         """Return the grant for a role, else the path's answer or a wait. `path`: the target without its query."""
         if path == TOKEN_PATH:
-            return Answer(self._issue_token(request), "ecs_token")
+            return LabelledResponse(self._issue_token(request), "ecs_token")
         # Only the prefix ignores case: ossutil, aliyungo and JindoSDK write /Ram/.
         is_role = path[: len(ROLES)].lower() == ROLES
         value = None if is_role else self._values.response(path)
         if not is_role and value is None:
-            return Answer(NOT_FOUND, "other")
+            return LabelledResponse(NOT_FOUND, "other")
         not_after = self._session_expiry(request)
         if isinstance(not_after, Denial):
             return denied(not_after)
         if value is not None:
-            return Answer(value if request.method == b"GET" else _GET_ONLY, "ecs_value")
+            return LabelledResponse(value if request.method == b"GET" else _GET_ONLY, "ecs_value")
         rest = path[len(ROLES) :]
         if rest in (b"", b"/"):
             return self._role_list(request)
         endpoint = self._endpoints.get(rest[1:].removesuffix(b"/")) if rest.startswith(b"/") else None
         if endpoint is None:
-            return Answer(NOT_FOUND, "other")
+            return LabelledResponse(NOT_FOUND, "other")
         return Grant(endpoint, "ecs_role", ECS_PATIENCE, request.method == b"GET", not_after)
 
     def _issue_token(self, request: Request) -> Response:
@@ -102,9 +102,9 @@ class EcsRoutes:
         expiry = self._sessions.expiry(tokens[0]) if len(tokens) == 1 else None
         return expiry if expiry is not None else _BAD_SESSION
 
-    def _role_list(self, request: Request) -> Answer | Pending:
+    def _role_list(self, request: Request) -> LabelledResponse | Pending:
         if request.method != b"GET":
-            return Answer(_GET_ONLY, "ecs_list")
+            return LabelledResponse(_GET_ONLY, "ecs_list")
         first_denial: Denial | None = None
         for endpoint in self._in_order:
             if endpoint.callers is not None:
@@ -114,5 +114,5 @@ class EcsRoutes:
                 if denial is not None:
                     first_denial = first_denial or denial
                     continue
-            return Answer(response(200, endpoint.source.profile.encode(), TEXT), "ecs_list")
+            return LabelledResponse(response(200, endpoint.source.profile.encode(), TEXT), "ecs_list")
         return denied(first_denial or _NO_PROFILE)

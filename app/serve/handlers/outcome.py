@@ -13,7 +13,7 @@ from .credential_endpoint import CredentialEndpoint
 NEVER = float("inf")
 
 
-class Answer(NamedTuple):
+class LabelledResponse(NamedTuple):
     """
     A response and the labels of its metrics; labels come from the configuration, never from the request.
 
@@ -60,7 +60,7 @@ class Grant(NamedTuple):
     """The expiry of the metadata session token in the request, by the monotonic clock; NEVER without a token."""
 
 
-def denied(denial: Denial, profile: str = "") -> Answer:
+def denied(denial: Denial, profile: str = "") -> LabelledResponse:
     """Return the answer to a refused request."""
     label = "denied" if denial.response is not BAD_REQUEST else "bad_request"
-    return Answer(denial.response, label, profile, denied=denial.reason)
+    return LabelledResponse(denial.response, label, profile, denied=denial.reason)

@@ -31,8 +31,8 @@ def retry_after(headers: Headers, now: float) -> float | None:
     """
     Return the seconds that the answer asks to wait, by the clock `now`, at most LONGEST; None if it asks for no wait.
 
-    Alibaba Cloud's and Azure's milliseconds come first, then Retry-After, then the end of the wait that Okta
-    (X-Rate-Limit-Reset), Auth0 and GitHub (X-RateLimit-Reset) and the draft of IETF (RateLimit-Reset, RateLimit) name.
+    Alibaba Cloud's and Azure's milliseconds come first, then Retry-After. The end of the rate limit comes last: of Okta
+    (X-Rate-Limit-Reset), of Auth0 and GitHub (X-RateLimit-Reset), and of the IETF's draft (RateLimit-Reset, RateLimit).
     If a header occurs several times, the longest wait counts.
     """
     found = _named(headers, now)
