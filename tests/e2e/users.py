@@ -24,29 +24,46 @@ def program_as(uid: int, *, home: Path) -> tuple[str, ...]:
     """
     Return the command that runs the program as `uid` without privileges. `home` is given to that user.
 
-    If the interpreter is below a directory that only root may enter, the command mounts a copy of the path to the
-    interpreter over that directory, in a mount namespace of its own.
+    If the interpreter or a library of it is below a directory that only root may enter, the command mounts a copy of
+    the path to it over that directory, in a mount namespace of its own.
     """
     for path in (home, *home.rglob("*")):
         os.chown(path, uid, uid)
-    closed = _closed_parent(Path(sys.base_prefix))
+    ways = [_way(closed, below, home / f"way{n}") for n, (closed, below) in enumerate(_closed().items())]
     for parent in home.parents:
         if parent.stat().st_uid == os.getuid() and str(parent).startswith("/tmp/"):
             parent.chmod(parent.stat().st_mode | 0o011)
-    mount = ""
-    if closed is not None:
-        below = Path(sys.base_prefix).relative_to(closed).parts[0]
-        mount = (
-            f"mkdir -p {home}/way/{below}; mount --bind {closed / below} {home}/way/{below}; "
-            f"chmod 755 {home}/way {home}/way/{below}; mount --rbind {home}/way {closed}; "
-        )
-    start = f'{mount}exec setpriv --reuid {uid} --regid {uid} --clear-groups -- "$@"'
+    start = f'{"".join(ways)}exec setpriv --reuid {uid} --regid {uid} --clear-groups -- "$@"'
     return ("unshare", "--mount", "sh", "-euc", start, "sh", *PROGRAM)
 
 
-def _closed_parent(path: Path) -> Path | None:
-    """Return the first directory above `path` that other users may not enter."""
-    return next((parent for parent in reversed(path.parents) if not parent.stat().st_mode & 0o001), None)
+def _way(closed: Path, below: set[str], way: Path) -> str:
+    """Return the shell commands that mount, over a closed directory, a copy that has only the names in `below`."""
+    mounts = (
+        f"mkdir -p {way}/{name}; mount --bind {closed / name} {way}/{name}; chmod 755 {way}/{name}; " for name in below
+    )
+    return f"{''.join(mounts)}chmod 755 {way}; mount --rbind {way} {closed}; "
+
+
+def _closed() -> dict[Path, set[str]]:
+    """Return the directories that other users may not enter, and what the interpreter needs in each of them."""
+    found: dict[Path, set[str]] = {}
+    for path in (Path(sys.base_prefix), *_libraries()):
+        # The first one: what is below it is in its copy.
+        closed = next((parent for parent in reversed(path.parents) if not parent.stat().st_mode & 0o001), None)
+        if closed is not None:
+            found.setdefault(closed, set()).add(path.relative_to(closed).parts[0])
+    return found
+
+
+def _libraries() -> set[Path]:
+    """
+    Return the libraries of this process.
+
+    The interpreter's own need not be below its prefix: a copied interpreter loads it from the place where it was built.
+    """
+    mappings = (line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines())
+    return {Path(rest[-1]) for _, mode, *rest in mappings if "x" in mode and rest[-1].startswith("/")}
 
 
 def fetch_as(
