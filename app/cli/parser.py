@@ -28,7 +28,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises SystemExit with 0 after `help` without a code, `--help` and `--version`, and with 2 after bad usage. A call
     without arguments is bad usage, and prints the list of commands on stderr.
     """
-    if argv and argv[0] == "help" and not any(word.startswith(("-h", "--help", "IDS-")) for word in argv[1:2]):
+    if argv and argv[0] == "help" and not any(word.upper().startswith(("-H", "--HELP", "IDS-")) for word in argv[1:2]):
         argv = [*argv[1:2], "--help"]
     name = argv[0] if argv else None
     # Only one parser is built: all of them would cost 10 ms of every start, and of every probe by `health`.

@@ -32,11 +32,13 @@ _FORMS = {
 _EXAMPLE = re.compile(
     r"\[(?:[^\W\d]|[ -])+\]|<[^<>]+>|\{(?:[^\W\d]|[ -])+\}|(?<![a-z0-9])x{3,}(?![a-z0-9])|\*{3,}|\.{3,}|…"
     r"|(?<![a-z0-9])your[-_ ][\w-]+|(?<![A-Za-z0-9])(?-i:[Yy]our[A-Z])\w*|[您你]的\w*"
-    r"|(?<![a-z0-9])(?:change|replace)[-_ ]?(?:me|this)(?![a-z0-9])|\A(?:todo|tbd|fixme|placeholder)\Z",
+    r"|(?<![a-z0-9])(?:change|replace)[-_ ]?(?:me|this)(?![a-z0-9])|\A(?:todo|tbd|fixme|placeholder)\Z"
+    r"|(?-i:__[A-Z][A-Z0-9_]*__)|\(\([\w.-]+\)\)|【[^【】]+】|«[^«»]+»"
+    r"|(?<![a-z0-9])(?:enter|insert|put)[-_ ]\w[\w -]*[-_ ]here(?![a-z0-9])",
     re.IGNORECASE,
 )
 """Placeholders in examples: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`, `...`, `your_id`, `yourClientId`,
-`changeme`."""
+`changeme`, `__CLIENT_ID__`, `((client-id))`, `【应用ID】`, `ENTER_ID_HERE`."""
 
 _LEFT_ALONE = re.compile(r"EnvVarName$|\.command\[(?!0\])|\.policy$|^metadata\.values|^\$schema$")
 """Keys whose values are for another program or RAM, or name a variable themselves."""

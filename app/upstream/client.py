@@ -38,9 +38,13 @@ EMULATOR_HEADER = "x-idaas-emulator"
 
 REQUEST_ID_HEADERS = (
     *("x-acs-request-id", "x-ms-request-id", "x-okta-request-id", "x-request-id", "x-correlation-id", "request-id"),
+    *("x-auth0-requestid", "x-github-request-id", "correlation-id"),
     *("x-amzn-requestid", "x-amz-apigw-id", "eagleeye-traceid", "x-b3-traceid", "x-trace-id", "cf-ray", "x-amz-cf-id"),
 )
-"""Headers with the request id of Alibaba Cloud, Entra, Okta, gateways and CDNs, for an answer whose body has none."""
+"""
+Headers with the request id, for an answer whose body has none: of Alibaba Cloud, Entra, Okta, Auth0, GitHub, PingOne,
+gateways and CDNs.
+"""
 
 
 class Limits(Record, frozen=True):

@@ -75,6 +75,11 @@ def test_help_of_an_error_code(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr() == ("\n".join([f"{code}: {entry.meaning}", *lines, ""]), "")
 
 
+def test_help_of_a_code_in_small_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    """A code can be typed in small letters."""
+    assert prints(capsys, "help", "ids-301") == prints(capsys, "help", "IDS-301")
+
+
 def test_help_of_an_unknown_code(capsys: pytest.CaptureFixture[str]) -> None:
     """A code that the index does not have is bad usage."""
     assert exit_code(["help", "IDS-1077"], {}) == 2

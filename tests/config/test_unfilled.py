@@ -34,7 +34,13 @@ def test_variable_that_is_not_replaced(value: str, form: str, name: str, loaded:
     assert warning.error_code == unfilled.NOT_REPLACED
 
 
-@pytest.mark.parametrize("value", ["your-client-id", "yourClientId", "app_xxx", "changeme", "<client id>"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("your-client-id", "yourClientId", "app_xxx", "changeme", "<client id>"),
+        *("__CLIENT_ID__", "((client-id))", "ENTER_CLIENT_ID_HERE", "insert your id here"),
+    ],
+)
 def test_placeholder(value: str, loaded: Load) -> None:
     """A placeholder of an example is a warning: no provider gives such an id, but its syntax allows one."""
     (warning,) = loaded(with_identity(clientId=value)).warnings
@@ -50,6 +56,8 @@ def test_placeholder(value: str, loaded: Load) -> None:
         with_identity(clientId="${CLIENT}"),
         with_identity(clientId="a$"),
         with_identity(clientId="me@EXAMPLE.com"),
+        with_identity(clientId="app__one__two"),
+        with_identity(clientId="app(one)_where"),
         with_exchange(policy={"Version": "1", "Statement": [{"Resource": "<any> ${acs:SourceIp} $x"}]}),
         with_exchange(policy='{"Version": "1", "Statement": [{"Resource": "<any> $x"}]}'),
         configuration(metadata={"values": {"user-data": "echo $HOME"}}),
@@ -93,6 +101,12 @@ def test_default_value(written: str, tmp_path: Path) -> None:
     line = str(caught.value).splitlines()[0]
     assert "default values and other operators of the shell are not supported; write ${A}, and set the var" in line
     assert line.startswith(f"{path}: {CLIENT}: ")
+
+
+@pytest.mark.parametrize("value", ["【应用ID】", "scope «name»"])
+def test_placeholder_outside_ascii(value: str) -> None:
+    """Other brackets than those of ASCII mark a placeholder, too."""
+    assert unfilled.example_in(value) is not None
 
 
 def test_template_without_its_end() -> None:

@@ -13,7 +13,7 @@ from ..errors import BAD_COMMAND_LINE
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
     """Print meaning, cause and cure of a code. Raises ConfigError for a code that the index does not have."""
-    code = arguments.name
+    code = arguments.name.upper()  # the codes are in capitals; people also type small letters
     entry = INDEX.get(code)
     if entry is None:
         close = similar(code, INDEX)

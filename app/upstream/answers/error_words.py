@@ -1,7 +1,8 @@
 """Reads code, message and request id from an error answer, in the forms in which services write them.
 
 The forms: JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, Apigee, DingTalk, Okta, Entra, Keycloak,
-Vault, problem details (RFC 9457), also as a JSON string; a form; XML of STS; a page of a gateway or proxy; plain text.
+PingOne, Cognito, Hydra, Vault, problem details (RFC 9457), also as a JSON string; a form; XML of STS; a page of a
+gateway or proxy; plain text.
 All texts are untrusted: the caller cleans them.
 """
 
@@ -102,6 +103,7 @@ def _of_members(found: Mapping[str, Any], form: str = "a JSON object") -> ErrorW
     members = _plain(found)
     inner = _inner(members)
     code = _first(inner, "status", *_CODES[1:], *_CODES) or _first(members, *_CODES) or _code_below(inner)
+    code = code or _text_of(found.get("__type")).rpartition("#")[2]  # Cognito, with or without a name space
     message = _first(members, *_MESSAGES) or _first(inner, *_MESSAGES) or _first(members, "errors")
     document = _inner_document(message)
     if document is not None:
@@ -109,19 +111,23 @@ def _of_members(found: Mapping[str, Any], form: str = "a JSON object") -> ErrorW
         code, message = wrapped.code or code, wrapped.message or message
     if not CODE.fullmatch(code):
         code, message = "", message or code
-    for cause in _causes(members):
-        message = f"{message} {cause}".strip()
+    for cause in (*_causes(members), *_causes(inner)):
+        message = message if cause in message else f"{message} {cause}".strip()
     # Entra repeats the ids and the time of its answer after the description.
     message = message.partition("Trace ID: ")[0].rstrip()  # a pattern with \s* takes quadratic time
     return ErrorWords(form, True, code, message, _first(members, *_IDS) or _first(inner, *_IDS))
 
 
 def _causes(members: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the causes in an answer of Okta, whose summary names only the kind of error."""
-    causes = members.get("errorcauses")
-    for cause in causes[:3] if isinstance(causes, list) else ():
-        if isinstance(cause, dict):
-            yield _first(_plain(cause), "errorsummary")
+    """Yield the causes beside a message that names only the kind of error: those of Okta, PingOne, Hydra and Ory."""
+    for causes in (members.get("errorcauses"), members.get("details")):
+        for cause in causes[:3] if isinstance(causes, list) else ():
+            if isinstance(cause, dict):
+                yield _first(_plain(cause), "errorsummary", "message")
+    yield _first(members, "errorhint")
+    reason = _first(members, "reason")
+    if " " in reason:  # a word alone is a code, as in Kubernetes
+        yield reason
 
 
 def _plain(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,13 +55,20 @@ def answer_of(
     """
     Return the members of a successful answer. `wanted`: the member that a successful answer must have.
 
-    Raises the error of `error_of` for any other answer, also for one with status 200 and a member `error`.
+    Raises the error of `error_of` for any other answer, also for one with status 200 and a member `error`, in JSON or
+    in a form, as GitHub answers.
     """
     if response.status == 200:
-        members = response.members(where)
-        failed = members.get("error") or not (wanted and members.get(wanted))
-        if not failed or not _has_failed(error_words(response.body), members):
-            return members
+        try:
+            members = response.members(where)
+        except Unreachable:
+            words = error_words(response.body)
+            if not words.from_api or words.code in _NO_ERROR:
+                raise
+        else:
+            failed = members.get("error") or not (wanted and members.get(wanted))
+            if not failed or not _has_failed(error_words(response.body), members):
+                return members
     raise error_of(response, where, asked=asked, codes=codes, statuses=statuses, secrets=secrets)
 
 

@@ -34,6 +34,49 @@ FORMS: dict[str, tuple[int, bytes, str, str, str]] = {
         "no",
     ),
     "a form": (400, b"error=invalid_scope&error_description=not+yours", "invalid_scope", "", "not yours"),
+    "GitHub": (
+        200,
+        b"error=incorrect_client_credentials&error_description=No.",
+        "incorrect_client_credentials",
+        "",
+        "No.",
+    ),
+    "XML with status 200": (
+        200,
+        b"<Error><Code>NoPermission</Code><Message>No.</Message><RequestId>R-1</RequestId></Error>",
+        "NoPermission",
+        "R-1",
+        "No.",
+    ),
+    "Cognito": (
+        400,
+        b'{"__type": "a.b#NotAuthorizedException", "message": "No."}',
+        "NotAuthorizedException",
+        "",
+        "No.",
+    ),
+    "Cognito's short form": (400, b'{"__type": "UserNotFoundException"}', "UserNotFoundException", "", ""),
+    "PingOne": (
+        403,
+        b'{"code": "ACCESS_FAILED", "message": "No access.", "details": [{"message": "No role."}, {"message": "No"}]}',
+        "ACCESS_FAILED",
+        "",
+        "No access. No role.",
+    ),
+    "Hydra": (
+        401,
+        b'{"error": "other", "error_description": "Failed", "error_hint": "The client does not exist."}',
+        "other",
+        "",
+        "Failed The client does not exist.",
+    ),
+    "Ory": (
+        400,
+        b'{"error": {"code": 400, "status": "Bad", "reason": "The key is old.", "message": "Malformed."}}',
+        "Bad",
+        "",
+        "Malformed. The key is old.",
+    ),
     "a page in UTF-16": (
         403,
         "<title>Kein Zugriff für Sie</title>".encode("utf-16"),
@@ -87,7 +130,18 @@ def test_message_with_status_200() -> None:
     assert (caught.value.cloud_message, caught.value.error_code) == ("no quota", "IDS-209")
 
 
-@pytest.mark.parametrize("body", [b"opaque-token", b"<html>opaque-token"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            b"opaque-token",
+            b"<html>opaque-token",
+            b"access_token=opaque-token&scope=",
+            b'[{"message": "opaque-token"}]',
+        ),
+        b"<r><Code>Success</Code><Message>opaque-token</Message></r>",
+    ],
+)
 def test_text_with_status_200_is_not_shown(body: bytes) -> None:
     """Plain text or a page with status 200 may have a token."""
     with pytest.raises(Unreachable) as caught:
