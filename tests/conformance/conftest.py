@@ -14,7 +14,7 @@ from app.conformance.wire.budget import Budget
 from app.conformance.wire.response import InvalidResponse, NoResponse, Outcome, parse_response
 from app.conformance.wire.url import HttpUrl, parse_url
 from app.serve.handlers.credentials import CredentialHandler
-from app.serve.handlers.outcome import Answer, Pending
+from app.serve.handlers.outcome import LabelledResponse, Pending
 from app.serve.request import Request
 
 from ..clock import Clock
@@ -58,7 +58,7 @@ class InProcessSender:
         self.requests.append(request)
         answer = self.handler.decide(request)
         answer = self.handler.decide(request, waited=True) if isinstance(answer, Pending) else answer
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, LabelledResponse)
         raw = answer.response.bytes_for(b"GET", keep_alive=False)
         # The listener, which is not part of this test, removes the body of a response to HEAD.
         raw = raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == b"HEAD" else raw
