@@ -199,7 +199,13 @@ class Startup(Strict, frozen=True):
         ),
     ] = "credentials"
     timeout_seconds: Annotated[
-        float, Meta(gt=0, le=3600, description="Seconds that `credentials` and `timeout` wait.")
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="Seconds that a start waits for files and addresses, and after that the most that `credentials` "
+            "and `timeout` wait.",
+        ),
     ] = 60.0
 
 
