@@ -203,8 +203,8 @@ class Startup(Strict, frozen=True):
         Meta(
             gt=0,
             le=3600,
-            description="Seconds that a start waits for files and addresses, and after that the most that `credentials` "
-            "and `timeout` wait.",
+            description="Seconds that a start waits for files and addresses, and after that the most that "
+            "`credentials` and `timeout` wait.",
         ),
     ] = 60.0
 

@@ -186,7 +186,7 @@ async def test_one_good_operation_ends_a_problem(
     for names in (("default", "p2", "p3", "p4"), ("default", "p2", "p3")):
         for name in names:
             store.observe(refreshed(1, name))
-        await settle(store)
+            await settle(store)  # before the next one: operations of two profiles run in two threads
 
     assert [(name, message[0]) for name, message in messages(events)] == [
         ("default", "a"),
