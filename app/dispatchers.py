@@ -10,7 +10,7 @@ from .config.hosts import allowed_hosts
 from .config.settings import Access, PathToken, Profile, Settings
 from .core.addresses import listen_address
 from .core.clocks import Clocks
-from .core.errors import NotThereYet
+from .core.errors import ConfigError
 from .observe.counters import RequestCounters
 from .refresh.lazy_pipeline import same
 from .refresh.profiles import Profiles
@@ -122,15 +122,11 @@ class CredentialDispatchers:
         return kept
 
     def _token_at_start(self, access: Access) -> str | None:
-        """
-        Return the result of `path_token`, within the time limit of a file system call.
-
-        Raises ConfigError or NotThereYet.
-        """
+        """Return the result of `path_token`, within the time limit of a file system call. Raises ConfigError."""
         try:
             return in_time(self.path_token, access)
         except TimeoutError:
-            raise NotThereYet(f"access.pathToken: {SILENT}", error_code="IDS-601", awaited="it") from None
+            raise ConfigError(f"access.pathToken: {SILENT}", error_code="IDS-601") from None
 
     def _say(self, kept: KeptKey) -> None:
         """Report once that clients need new session tokens after a restart."""

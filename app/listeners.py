@@ -11,6 +11,7 @@ from functools import partial
 
 from .config.settings import Server, Settings
 from .core.addresses import authority
+from .core.errors import ConfigError
 from .core.record import Record
 from .dispatchers import CredentialDispatchers
 from .serve.connection import Handle
@@ -20,6 +21,7 @@ from .serve.peers.connections import TcpPeers, UnixPeers
 from .serve.peers.netlink import SocketOwners
 from .serve.peers.procfs import AttestInTurn, ProcFs
 from .serve.turns import Turns
+from .system.disk import SILENT, in_time
 from .system.memory_limit import memory_limit
 from .system.sockets import address_of, all_bound, bound, bound_unix
 
@@ -96,8 +98,8 @@ def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:
     """
     Return the listening sockets by listener.
 
-    Blocks as long as the file system of the admin socket. Raises ConfigError with a line for each address not bound,
-    and NotThereYet if only addresses fail that are not there yet.
+    Raises ConfigError with a line for each address not bound, and NotThereYet if only addresses fail that are not there
+    yet.
     """
     listening: dict[str, Callable[[], socket.socket]] = {
         "credentials": partial(bound, server.bind, "server.bind", hop_limit=hop_limit)
@@ -107,8 +109,16 @@ def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:
     if server.ops is not None:
         listening["ops"] = partial(bound, server.ops, "server.ops")
     if server.admin_socket is not None:
-        listening["admin"] = partial(bound_unix, server.admin_socket, "server.adminSocket")
+        listening["admin"] = partial(_bound_in_time, server.admin_socket, "server.adminSocket")
     return all_bound(listening)
+
+
+def _bound_in_time(path: str, place: str) -> socket.socket:
+    """Return the unix socket. Raises ConfigError, also if the socket's file system hangs, and NotThereYet."""
+    try:
+        return in_time(bound_unix, path, place)
+    except TimeoutError:
+        raise ConfigError(f"{place}: {path}: {SILENT}", error_code="IDS-601") from None
 
 
 def allow_many_connections(memory: int | None) -> int:

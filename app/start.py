@@ -55,7 +55,7 @@ class OneReading(Generic[T]):
     A call raises NotThereYet if the file system does not answer: it may answer while the application still waits.
     """
 
-    def __init__(self, reading: Callable[[], T], patience: float = PATIENCE) -> None:
+    def __init__(self, reading: Callable[[], T], patience: float = 2 * PATIENCE) -> None:
         self._reading = reading
         self._patience = patience
         self._under_way: Future[T] | None = None

@@ -10,7 +10,8 @@ def opened(*targets: str) -> list[str]:
     """
     Return what the open descriptors lead to, sorted. With `targets`, only what begins with one of them.
 
-    A file has its path, and others have names as `pipe:[1]`, `socket:[1]`, `/memfd:name` and `anon_inode:[pidfd]`.
+    A file has its path, and others have names as `pipe:[1]`, `socket:[1]`, `/memfd:name` and `anon_inode:[pidfd]`,
+    which several may have.
     """
     found = []
     for number in os.listdir("/proc/self/fd"):

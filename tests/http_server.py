@@ -1,4 +1,4 @@
-"""Servers in a thread of the test's process. This is the only place that starts one.
+"""Servers in a thread of the test's process. No other file starts a server of `socketserver`.
 
 A thread that outlives its test raises its next error in a test of another file, and pytest reports it there. So the
 thread ends before the socket is closed, also where the test fails, and the connections end with their server.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -117,9 +120,22 @@ def test_shared_changes_are_found(tmp_path: Path) -> None:
     )
 
 
+def _fail_beside(client: socket.socket, server: HttpServer) -> None:
+    """Send the server a half request, and fail."""
+    client.connect(server.server_address)
+    client.sendall(b"GET / HTTP/1.1\r\n")
+    raise ZeroDivisionError
+
+
 def test_server_ends_where_its_test_fails() -> None:
     """A failing block leaves no thread and no open connection, and its own error is the one that is reported."""
-    with pytest.raises(ZeroDivisionError), serving(HttpServer(Handler)) as server:
-        raise ZeroDivisionError
+    before = set(threading.enumerate())
+    with socket.socket() as client:
+        client.settimeout(60)
+        with pytest.raises(ZeroDivisionError), serving(HttpServer(Handler)) as server:
+            _fail_beside(client, server)
+        with suppress(ConnectionError):
+            assert client.recv(1) == b""
 
     assert server.socket.fileno() == -1
+    assert not [thread for thread in threading.enumerate() if thread not in before and "serve" in thread.name]

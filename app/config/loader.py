@@ -95,7 +95,12 @@ def _load(
     if needed:
         cures = dict.fromkeys(draft.shown(item.cure) for item in needed if item.cure)
         causes = "\n".join(draft.shown(item.cause) for item in needed)
-        raise NotThereYet(causes, "; ".join(cures), patience=settings.startup.timeout_seconds)
+        raise NotThereYet(
+            causes,
+            "; ".join(cures),
+            error_code=needed[0].error_code,
+            patience=settings.startup.timeout_seconds,
+        )
     return Loaded(
         settings,
         draft.origin,

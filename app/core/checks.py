@@ -48,7 +48,7 @@ def require(checks: Iterable[Check]) -> None:
     if found.mistakes:
         raise ConfigError.of(found.mistakes)
     if absent:
-        raise NotThereYet(absent[0].cause, absent[0].cure)
+        raise NotThereYet(absent[0].cause, absent[0].cure, error_code=absent[0].error_code)
 
 
 class Findings:

@@ -276,21 +276,21 @@ def check_executable(path: str, place: str) -> None:
 
 def _incomplete(path: str) -> Reason | None:
     """Return why a file is not an executable yet, or None: `chmod` is the last step of a download or a copy."""
-    if not os.path.isfile(path):
-        return None
-    if os.path.getsize(path) == 0:
-        return Reason("empty")
-    if os.access(path, os.X_OK) or os.statvfs(path).f_flag & os.ST_NOEXEC:
-        return None
+    try:
+        if not os.path.isfile(path):
+            return None
+        if os.path.getsize(path) == 0:
+            return Reason("empty")
+        if os.access(path, os.X_OK) or os.statvfs(path).f_flag & os.ST_NOEXEC:
+            return None
+    except OSError:
+        return Reason("removed just now")
     return Reason(f"not executable by this user (uid {os.getuid()})", "run `chmod 0755` on the file")
 
 
 def _unusable(path: str) -> Unusable | None:
     """Return what keeps the executable at `path` or its interpreter from starting, or None. Blocks."""
-    try:
-        why = _incomplete(path)
-    except OSError:  # the file was removed just now
-        return None
+    why = _incomplete(path)
     return Unusable(why.at(path), absent=False, may_follow=True) if why is not None else unusable_interpreter(path)
 
 

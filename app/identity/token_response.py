@@ -9,7 +9,7 @@ from typing import Any
 from ..core.errors import ConfigError, Unreachable
 from ..core.numbers import seconds
 from ..core.values import Token, TokenUse
-from ..upstream.redaction import carries, shown_id
+from ..upstream.redaction import first_with_a_secret, shown_id
 from . import jwt_claims
 
 _NUMBER = re.compile(r"\s*([0-9]{1,12})[0-9]*(?:\.[0-9]*)?\s*", re.ASCII)
@@ -47,14 +47,14 @@ def token_from(
             cure=_cure(members, value, use),
             error_code="IDS-321",
         )
-    for name, texts in jwt_claims.shown_members(value, claims).items():
-        if any(carries(text, secrets, public) for text in texts):
-            # Logs, `doctor` and STS show these members, and STS writes them into its audit trail.
-            raise Unreachable(
-                f"{where}: the {name} of the {use} repeats a secret of the request, so the token is not used",
-                cure=f"let the server issue tokens with another {name}, and replace the secret",
-                error_code="IDS-320",
-            )
+    # Logs, `doctor` and STS show these members, and STS writes them into its audit trail.
+    name = first_with_a_secret(jwt_claims.shown_members(value, claims), secrets, public)
+    if name is not None:
+        raise Unreachable(
+            f"{where}: the {name} of the {use} repeats a secret of the request, so the token is not used",
+            cure=f"let the server issue tokens with another {name}, and replace the secret",
+            error_code="IDS-347",
+        )
     # expires_in and expires_at describe the access token; an id token has its own exp.
     given = (_plus(now, members.get("expires_in")), _plus(0.0, members.get("expires_at"))) if use != "id_token" else ()
     ends = [end for end in (*given, claims.expires_at) if end is not None]

@@ -184,7 +184,7 @@ def bound_unix(path: str, place: str) -> socket.socket:
     The socket of a process that has ended is replaced, but not a socket that still answers. Raises ConfigError, and
     NotThereYet without the directory.
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _made(place, path)
     before = os.umask(0o177)
     try:
         if not path.startswith("@"):
@@ -198,6 +198,13 @@ def bound_unix(path: str, place: str) -> socket.socket:
         os.umask(before)
     sock.setblocking(False)
     return sock
+
+
+def _made(place: str, path: str) -> socket.socket:
+    try:
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as error:  # no descriptor is left
+        raise _cannot_listen(error, _reason_of_path(error).at(f"{place}: cannot listen on {path}")) from None
 
 
 def _reason_of_path(error: OSError) -> Reason:

@@ -86,25 +86,23 @@ def repeats(text: str, secrets: Iterable[str]) -> bool:
     return any(_marked(text, secrets))
 
 
-def carries(text: str, secrets: Iterable[str], public: Iterable[str]) -> bool:
+def first_with_a_secret(
+    texts: Mapping[str, Iterable[str]], secrets: Iterable[str], public: Iterable[str]
+) -> str | None:
     """
-    Return whether `text` repeats a secret, or 16 characters of it, beyond the words of `public`, such as the client id.
+    Return the first name in `texts` one of whose texts contains a whole secret, in any of the spellings of `redacted`.
 
-    A secret of fewer than 8 characters does not count, because it may be a part of an ordinary word.
+    A secret of fewer than 8 characters does not count, because it may be a part of an ordinary word. Nor does a secret
+    that is a part of a word of `public`, such as the client id. Takes linear time: an answer may have 256 KiB.
     """
-    words = [word for word in public if word]
-    if any(text in word for word in words):
-        return False
-    return any(_carries_one(text, secret, words) for secret in secrets if len(secret) >= SHARED)
-
-
-def _carries_one(text: str, secret: str, words: Iterable[str]) -> bool:
-    hidden = _marked(text, (secret,))
-    for word in words:
-        for begin, end in (match.span() for match in re.finditer(re.escape(word), text)):
-            if not any(hidden[max(0, begin - 1) : begin] + hidden[end : end + 1]):
-                hidden[begin:end] = bytes(end - begin)
-    return max(map(len, hidden.split(b"\0"))) >= min(len(secret), 2 * SHARED)
+    words = "\n".join(public).lower()
+    hidden = {secret for secret in secrets if len(secret) >= SHARED and secret.lower() not in words}
+    spellings = {spelling.lower() for secret in hidden for spelling in _spellings(secret)}
+    for name, found in texts.items():
+        text = "\n".join(found).lower()
+        if any(spelling in text for spelling in spellings):
+            return name
+    return None
 
 
 def shown_id(text: str, secrets: Iterable[str]) -> str:
@@ -146,7 +144,7 @@ def _spellings(secret: str) -> set[str]:
 def _mark(text: str, spelling: str, hidden: bytearray, places: Sequence[int]) -> None:
     """Mark the parts of `text` that also occur in this spelling of a secret. `places`: each character's position."""
     length = min(SHARED, len(spelling))
-    if length < SHORTEST:
+    if length < SHORTEST or len(text) < length:
         return
     parts = {spelling[start : start + length] for start in range(len(spelling) - length + 1)}
     for start in range(len(text) - length + 1):

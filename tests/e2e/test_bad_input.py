@@ -1,6 +1,6 @@
 """Errors at start: one line on stderr, the right exit code, no traceback and no secret.
 
-The sidecar and the emulated cloud are real processes. The exact messages are tested in tests/config/test_config.py.
+The sidecar and the emulated cloud are real processes. The exact messages are tested in tests/config.
 """
 
 from __future__ import annotations

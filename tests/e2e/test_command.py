@@ -163,8 +163,9 @@ async def test_command_that_cannot_be_started(tmp_path: Path) -> None:
     """A file that is not a program raises ConfigError with its path."""
     path = tmp_path / "no-program"
     path.write_text("x")
+    path.chmod(0o700)
 
-    with pytest.raises(ConfigError, match=f"identity.command: {path}: cannot be started: Permission denied"):
+    with pytest.raises(ConfigError, match=f"identity.command: {path}: cannot be started: Exec format error"):
         await Command((str(path),), 5, "access_token", "identity.command", lambda: NOW, {}).token()
 
 

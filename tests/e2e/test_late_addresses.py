@@ -100,7 +100,7 @@ def test_address_that_appears_late(key: str, tmp_path: Path) -> None:
 
 
 def test_directory_of_the_admin_socket_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """The runtime directory may be that of another unit. No listener answers before it exists."""
+    """The runtime directory may be that of another unit: the start waits for it."""
     server = {"bind": "127.0.0.1:0", "ops": "127.0.0.1:0", "adminSocket": str(tmp_path / "late" / "admin.sock")}
     path = write(tmp_path, config(cloud, server=server, startup={"timeoutSeconds": 600}))
     with Process("serve", "--config", path, env=environment(tmp_path, **ENV)) as process:

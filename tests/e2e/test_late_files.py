@@ -170,6 +170,7 @@ def test_path_token_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> N
     path, secret = tmp_path / "config.json", tmp_path / "path-token"
     path.write_text(json.dumps(config(cloud, access={"pathToken": {"file": str(secret)}})))
     with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV)) as process:
+        process.stderr.find(lambda line: "path-token: no such file" in line and "waiting for" in line)
         draft = tmp_path / "draft"
         draft.touch(0o600)
         draft.write_text("0123456789abcdef")

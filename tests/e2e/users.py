@@ -39,10 +39,16 @@ def program_as(uid: int, *, home: Path) -> tuple[str, ...]:
 
 def _way(closed: Path, below: set[str], way: Path) -> str:
     """Return the shell commands that mount, over a closed directory, a copy that has only the names in `below`."""
-    mounts = (
-        f"mkdir -p {way}/{name}; mount --bind {closed / name} {way}/{name}; chmod 755 {way}/{name}; " for name in below
-    )
+    mounts = (_entry(closed / name, way / name) for name in below)
     return f"{''.join(mounts)}chmod 755 {way}; mount --rbind {way} {closed}; "
+
+
+def _entry(source: Path, target: Path) -> str:
+    """Return the shell commands that mount a file or directory that other users may read. Its mode stays as it is."""
+    if not source.stat().st_mode & 0o005:
+        pytest.skip(f"skipped: other users may not read {source.name}, which the interpreter needs")
+    made = f"mkdir -p {target}" if source.is_dir() else f"mkdir -p {target.parent}; touch {target}"
+    return f"{made}; mount --bind {source} {target}; "
 
 
 def _closed() -> dict[Path, set[str]]:

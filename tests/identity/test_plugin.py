@@ -76,7 +76,7 @@ async def test_unusable_answer_of_the_openapi(body: dict[str, Any], message: str
 
 async def test_token_of_the_openapi_repeats_no_key() -> None:
     """A token whose subject is the AccessKey's secret is not used; the client's id is no secret."""
-    keys_in_use = {**ACCESS_KEY, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": f"{CLIENT}-key-of-the-plugin"}
+    keys_in_use = {**ACCESS_KEY, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "key-of-the-plugin"}
     for sub, fits in ((CLIENT, True), ("key-of-the-plugin", False)):
         answered = answer({"TokenResponse": PLUGIN_TOKEN | {"AccessToken": token({"sub": sub})}})
         source = source_of(PLUGIN, FakeHttp(answered), **keys_in_use)

@@ -207,7 +207,6 @@ def signed(claims: dict[str, Any], **header: str) -> str:
         (signed({"aud": ["api.example.com", SECRET.upper()]}), "aud"),
         (signed({"sub": SECRET}), "sub"),
         (signed({"sub": f"client:{SECRET.encode().hex()}"}), "sub"),
-        (signed({"sub": SECRET[4:-3]}), "sub"),
         (signed({}, kid=SECRET), "kid"),
         (signed({}, alg=SECRET), "alg"),
     ],
@@ -218,6 +217,14 @@ def test_token_that_shows_a_secret_is_not_used(text: str, name: str) -> None:
         token_from({"access_token": text, "expires_in": 60}, now=NOW, where=WHERE, secrets=(SECRET,))
 
     assert SECRET[4:12] not in f"{caught.value}{caught.value.cure}".lower()
+
+
+def test_thousands_of_audiences() -> None:
+    """A hostile answer of 256 KiB is searched without holding up the process."""
+    members = {"access_token": signed({"aud": ["!~"] * 30_000}), "expires_in": 60}
+    secrets = tuple(f"{number}-{'proof' * 300}" for number in range(2))
+
+    assert token_from(members, now=NOW, where=WHERE, secrets=secrets).expires_at == NOW + 60
 
 
 def test_secret_that_begins_with_the_client_id_is_not_shown() -> None:
@@ -232,7 +239,7 @@ def test_secret_that_begins_with_the_client_id_is_not_shown() -> None:
     ("sub", "secret", "public"),
     [
         ("client-of-orders", "client-of-orders-secret", ("client-of-orders",)),
-        ("client:client-of-orders", "client-of-orders-secret", ("client-of-orders",)),
+        ("service-account-Orders-Client", "orders-client", ("orders-client",)),
         ("my-client", "client", ()),
         ("service-account-orders", "account-secret", ()),
         ("another", SECRET, ("", "another")),

@@ -67,7 +67,7 @@ async def store(fake_cache: FakeCache, events: list[Event], profile: Profile) ->
 
 @pytest.fixture
 async def impatient_store(fake_cache: FakeCache, events: list[Event], profile: Profile) -> AsyncIterator[SessionStore]:
-    """A store that waits 0.2 s for the fake cache."""
+    """A store that waits 0.05 s for the fake cache."""
     store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.05)
     yield store
     fake_cache.unblocked.set()

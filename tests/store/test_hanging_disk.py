@@ -83,7 +83,7 @@ async def test_hanging_disk_does_not_block(
 
 
 async def test_ask_a_hanging_disk(impatient_store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
-    """Where no answer comes in time, the answer is None; that is reported, once with what the disk owes after it."""
+    """Where no answer comes in time, the answer is None; the report is one, also for what was asked later."""
 
     def hangs() -> None:
         fake_cache.unblocked.wait(600)

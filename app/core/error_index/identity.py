@@ -343,4 +343,10 @@ IDENTITY = (
         "The document is gone, a gateway answers in its place, or it names another issuer.",
         "make the document readable again, or set tokenEndpoint; after a restart no endpoint would be known",
     ),
+    Entry(
+        "IDS-347",
+        "The token shows a secret of its request.",
+        "The server wrote the client's secret or proof into iss, aud, sub or the header of the token.",
+        "let the server issue tokens with other claims, and replace the secret",
+    ),
 )

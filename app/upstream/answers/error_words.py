@@ -21,6 +21,9 @@ from ..response import json_value, sized
 LARGEST_PAGE = 16_384
 """The most characters of a page or an XML document that are read."""
 
+FORM = "a form"
+"""The form of the answers of GitHub and of old OAuth servers."""
+
 _CODES = ("error", "code", "errorcode", "errcode")
 _MESSAGES = (
     *("errordescription", "errormessage", "message", "errorsummary", "detail", "title", "msg", "reason"),
@@ -93,7 +96,7 @@ def _inner_document(value: Any) -> dict[str, Any] | None:
 def _of_text(text: str, length: int) -> ErrorWords:
     """Return the words of plain text: those of a form (the answer of old OAuth servers), else the whole text."""
     if re.match(r"error(_\w+)?=", text):
-        return _of_members(dict(parse_qsl(text[:LARGEST_PAGE])), "a form")
+        return _of_members(dict(parse_qsl(text[:LARGEST_PAGE])), FORM)
     readable = "\ufffd" not in text or (text.isprintable() and re.search(r"\w", text))
     plain = text if readable else ""
     return ErrorWords(sized(length, "another kind"), message=plain[:LARGEST_PAGE])

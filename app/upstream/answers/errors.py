@@ -15,7 +15,7 @@ from ..redaction import redacted
 from ..response import UpstreamResponse
 from .challenge import challenge_words
 from .error_body import compression
-from .error_words import ErrorWords, error_words
+from .error_words import FORM, ErrorWords, error_words
 from .meaning import UNKNOWN, Meaning
 
 _NOTHING: Mapping[Any, Meaning] = MappingProxyType({})
@@ -63,7 +63,7 @@ def answer_of(
             members = response.members(where)
         except Unreachable:
             words = error_words(response.body)
-            if not words.from_api or words.code in _NO_ERROR:
+            if words.form != FORM or words.code in _NO_ERROR:  # a page with a word in <code> is no refusal
                 raise
         else:
             failed = members.get("error") or not (wanted and members.get(wanted))

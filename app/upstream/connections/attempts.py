@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MOST_AT_ONCE = 128
-"""The most attempts at once. Above this number, each name has one attempt at a time."""
+"""The most attempts at once. Above this number, each race has two: one that is slow, and the next."""
 
 
 class Race:
@@ -48,5 +48,5 @@ class Attempts:
         task.add_done_callback(lambda ended: race.tasks.remove(ended) if ended in race.tasks else None)
         if sum(len(each.tasks) for each in self._races) > self._most:
             largest = max(self._races, key=lambda each: (len(each.tasks), each is race))
-            if len(largest.tasks) > 1:
+            if len(largest.tasks) > 2:
                 largest.tasks.pop(0).cancel()

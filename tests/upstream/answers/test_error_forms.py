@@ -41,13 +41,6 @@ FORMS: dict[str, tuple[int, bytes, str, str, str]] = {
         "",
         "No.",
     ),
-    "XML with status 200": (
-        200,
-        b"<Error><Code>NoPermission</Code><Message>No.</Message><RequestId>R-1</RequestId></Error>",
-        "NoPermission",
-        "R-1",
-        "No.",
-    ),
     "Cognito": (
         400,
         b'{"__type": "a.b#NotAuthorizedException", "message": "No."}',
@@ -140,10 +133,13 @@ def test_message_with_status_200() -> None:
             b'[{"message": "opaque-token"}]',
         ),
         b"<r><Code>Success</Code><Message>opaque-token</Message></r>",
+        b"<html><p>Enter the voucher <code>opaque-1234</code></html>",
+        b"<Error><Code>EntityNotExist.Role</Code><Message>opaque</Message></Error>",
+        b'[{"code": "opaque-1234"}]',
     ],
 )
 def test_text_with_status_200_is_not_shown(body: bytes) -> None:
-    """Plain text or a page with status 200 may have a token."""
+    """Plain text or a page with status 200 may have a token, or come from a captive portal: it is no refusal."""
     with pytest.raises(Unreachable) as caught:
         errors.answer_of(page(200, body), URL, asked="the token endpoint", wanted="access_token")
 
