@@ -54,7 +54,7 @@ def test_serve_loads_only_what_it_needs_to_listen(absent: str) -> None:
 
 
 def test_search_for_secrets_in_an_answer_loads_no_html() -> None:
-    """Each refresh searches its answer for secrets. The names of HTML's characters take 0.3 MB of the process."""
+    """Each refresh searches its answer for secrets. The table of HTML's names must not stay in the process for that."""
     loaded = loaded_by("from app.upstream.redaction import repeats; repeats('an id', ['a secret'])")
 
     assert "app.upstream.redaction" in loaded

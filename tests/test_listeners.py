@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from app.config.settings import Server
 from app.core.errors import ConfigError, NotThereYet
 from app.listeners import allow_many_connections, bind
+from app.system.sockets import bound, bound_unix
 
 from .ports import unused_port
 
@@ -127,3 +130,17 @@ def test_connections_fit_into_files_and_memory() -> None:
 
     assert allow_many_connections(64 * 1_048_576) == min(files, 1_024)
     assert allow_many_connections(1 << 50) == files
+
+
+def no_descriptor_left(_family: socket.AddressFamily, _kind: socket.SocketKind) -> socket.socket:
+    """Fail as the kernel does at the limit of open files."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize(("listen", "address"), [(bound, "127.0.0.1:7117"), (bound_unix, "/run/admin.sock")])
+def test_no_descriptor_is_left(listen: Any, address: str) -> None:
+    """Without a descriptor for its socket, no listener starts; the message names key, address and cause."""
+    with pytest.raises(ConfigError, match=f"server.x: cannot listen on {address}: Too many open files") as caught:
+        listen(address, "server.x", make=no_descriptor_left)
+
+    assert caught.value.error_code == "IDS-502"

@@ -177,34 +177,28 @@ def reset_on_close(sock: socket.socket | None) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def bound_unix(path: str, place: str) -> socket.socket:
+def bound_unix(path: str, place: str, *, make: MakeSocket = socket.socket) -> socket.socket:
     """
     Return a listening unix socket of mode 0600 at `path`, or in the abstract namespace at `@name`.
 
     The socket of a process that has ended is replaced, but not a socket that still answers. Raises ConfigError, and
     NotThereYet without the directory.
     """
-    sock = _made(place, path)
     before = os.umask(0o177)
     try:
-        if not path.startswith("@"):
-            _remove_leftover(path)
-        sock.bind(unix_address(path))
-        sock.listen(64)
+        with contextlib.ExitStack() as failing:
+            sock = failing.enter_context(make(socket.AF_UNIX, socket.SOCK_STREAM))
+            if not path.startswith("@"):
+                _remove_leftover(path)
+            sock.bind(unix_address(path))
+            sock.listen(64)
+            failing.pop_all()
     except OSError as error:
-        sock.close()
         raise _cannot_listen(error, _reason_of_path(error).at(f"{place}: cannot listen on {path}")) from None
     finally:
         os.umask(before)
     sock.setblocking(False)
     return sock
-
-
-def _made(place: str, path: str) -> socket.socket:
-    try:
-        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError as error:  # no descriptor is left
-        raise _cannot_listen(error, _reason_of_path(error).at(f"{place}: cannot listen on {path}")) from None
 
 
 def _reason_of_path(error: OSError) -> Reason:

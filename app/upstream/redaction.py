@@ -129,7 +129,7 @@ def _of_header(value: str) -> Iterator[str]:
 
 
 _IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
-"""The escapes of `html.escape`. The module `html` takes 0.3 MB, and each refresh looks for the forms of its secrets."""
+"""The escapes of `html.escape`. Each refresh needs them, and the module `html` keeps its table of names in memory."""
 
 
 def _spellings(secret: str) -> set[str]:
